@@ -1,0 +1,1 @@
+"""Room 1: the checks, pure functions from evidence to results, all of one shape."""

@@ -1,0 +1,88 @@
+"""The command line: each command is one library call, in a module of `seatrial.commands` with the command's name.
+
+A command module has a docstring (its help), `arguments(parser)` and `run(project, options) -> exit code`. Only the module
+of the command that was asked for is imported, so that an answer from a recorded verdict costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from seatrial.errors import SeatrialError, UsageError
+
+COMMANDS = {
+    "validate": "test the data against its contract, its statistics, the reference and the clock",
+    "contract": "draft a data contract from the data, or show what one says",
+    "train": "run the DVC pipeline, then log the run to MLflow",
+    "diff": "compare metrics, params and plots with the merge base",
+    "gate": "test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes",
+    "deploy": "take the gated challenger live, step by step",
+    "status": "show what serves, with which weight",
+    "rollback": "return all traffic to the previous champion",
+    "up": "start the endpoint again with what was live",
+    "down": "stop the endpoint",
+    "replay": "send rows of the table to the endpoint",
+    "drift": "compare what the endpoint was asked with what the champion was trained on",
+    "serve": "serve one bundle, without an endpoint around it",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command and exit: 0 pass, 1 fail, 2 error, 3 inconclusive or held, 130 interrupted."""
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        _say("interrupted; nothing is half done")
+        code = 130
+    except SeatrialError as error:
+        _say(f"error: {error}" if error.exit_code == 2 else f"refused: {error}")
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _run(argv: list[str]) -> int:
+    verb = argv[0] if argv else "--help"
+    if verb in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if verb == "--version":
+        from seatrial import __version__
+
+        print(__version__)
+        return 0
+    if verb not in COMMANDS:
+        from seatrial.located import nearest
+
+        raise UsageError(f"there is no command {verb!r}{nearest(verb, COMMANDS)}", hint="seatrial --help lists the commands")
+    return _dispatch(verb, argv[1:])
+
+
+def _dispatch(verb: str, argv: list[str]) -> int:
+    from seatrial.project import Project
+
+    module = importlib.import_module(f"seatrial.commands.{verb}")
+    parser = argparse.ArgumentParser(prog=f"seatrial {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", help="the environment of params.yaml (default: SEATRIAL_ENV, or local)")
+    module.arguments(parser)
+    options = parser.parse_args(argv)
+    project = Project.find(Path.cwd(), environment=options.env)
+    code: int = module.run(project, options)
+    return code
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {verb:<{width}}  {sentence}" for verb, sentence in COMMANDS.items()]
+    return "\n".join(["usage: seatrial COMMAND [options]", "", *lines, "", "seatrial COMMAND --help tells a command's options."])

@@ -1,0 +1,1 @@
+"""Room 3: the model server (ONNX Runtime), its protocols, its prediction log."""
