@@ -15,7 +15,7 @@ import nox
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Importing a task registers its sessions, so the order of these lines is the order in which sessions run and are listed.
-# ruff: noqa: E402, F401, I001
+# ruff: noqa: F401, I001
 from tasks import validate, train, diff, gate, deploy, live, drift, project, lock
 
 nox.needs_version = ">=2026.10.20"

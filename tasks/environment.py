@@ -18,7 +18,8 @@ STAMP = VENV / "seatrial.stamp"
 def run(session: nox.Session, *command: str) -> None:
     """Install, then run one command of the environment; on Ctrl-C the command itself decides when it is done."""
     install(session)
-    session.run(*command, env=_variables(), external=True, interrupt_timeout=None, terminate_timeout=None)
+    program, *arguments = command
+    session.run(str(VENV / "bin" / program), *arguments, env=_variables(), external=True, interrupt_timeout=None, terminate_timeout=None)
 
 
 def install(session: nox.Session) -> None:
@@ -34,11 +35,20 @@ def install(session: nox.Session) -> None:
 def _build(session: nox.Session) -> None:
     uv = find_uv(session)
     STAMP.unlink(missing_ok=True)
-    if not _python().exists():
-        session.run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV), external=True)
+    session.run(uv, "venv", "--quiet", "--allow-existing", "--python", _interpreter(), str(VENV), external=True)
     session.run(uv, "pip", "sync", "--quiet", "--python", str(_python()), "--require-hashes", str(LOCK), external=True)
     session.run(
-        uv, "pip", "install", "--quiet", "--python", str(_python()), "--no-deps", "--no-build-isolation", "--editable", str(ROOT), external=True
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(_python()),
+        "--no-deps",
+        "--no-build-isolation",
+        "--editable",
+        str(ROOT),
+        external=True,
     )
     STAMP.write_text(_inputs())
 
@@ -51,6 +61,11 @@ def _inputs() -> str:
     """Hash of all that the environment is made from."""
     parts = [LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _interpreter() -> str:
+    """The Python that runs nox, where the project supports it; else one that uv finds or fetches."""
+    return sys.executable if (3, 11) <= sys.version_info < (3, 14) else "3.12"
 
 
 def _python() -> Path:

@@ -24,7 +24,7 @@ MODEL = "model.onnx"
 GOLDEN = "golden.json"
 ANALYSIS = "model.skops"
 MAX_FILE_BYTES = 512 * 2**20
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 InputType = Literal["number", "integer", "boolean", "category"]
 
@@ -129,7 +129,9 @@ def load_bundle(folder: Path, *, expected: str | None = None) -> Bundle:
     manifest, raw = _read_manifest(folder)
     digest = sha256_bytes(raw)
     if raw != manifest.to_bytes():
-        raise BundleError(f"{folder.name}/{MANIFEST} is not written canonically, so its digest means nothing", hint="train again: nox -s train")
+        raise BundleError(
+            f"{folder.name}/{MANIFEST} is not written canonically, so its digest means nothing", hint="train again: nox -s train"
+        )
     if expected is not None and digest != expected:
         raise BundleError(f"the bundle in {folder.name} is {digest}, expected {expected}", hint="gate again: nox -s gate")
     for needed in (MODEL, GOLDEN):

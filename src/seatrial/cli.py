@@ -73,11 +73,16 @@ def _dispatch(verb: str, argv: list[str]) -> int:
     from seatrial.project import Project
 
     module = importlib.import_module(f"seatrial.commands.{verb}")
-    parser = argparse.ArgumentParser(prog=f"seatrial {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=f"seatrial {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--env", help="the environment of params.yaml (default: SEATRIAL_ENV, or local)")
+    parser.add_argument(
+        "--shared", action="store_true", help="let the environment `local` write to the shared registry of MLFLOW_TRACKING_URI"
+    )
     module.arguments(parser)
     options = parser.parse_args(argv)
-    project = Project.find(Path.cwd(), environment=options.env)
+    project = Project.find(Path.cwd(), environment=options.env, shared=options.shared)
     code: int = module.run(project, options)
     return code
 

@@ -10,6 +10,7 @@
     ├── PipelineError             git, DVC or a stage
     ├── RegistryError             the model registry cannot be reached, or answers something else than expected
     ├── EndpointError             supervisord, Envoy, a model server, the port
+    ├── RequestError              a request to the model server, answered with its HTTP status
     ├── BusyError                 another controller holds the lock (names it)
     └── RefusedError              exit 1: a decision, not a fault: what was asked for is not allowed
 
@@ -74,6 +75,16 @@ class RegistryError(SeatrialError):
 
 class EndpointError(SeatrialError):
     """The local endpoint (supervisord, Envoy, a model server) cannot do what was asked."""
+
+
+class RequestError(SeatrialError):
+    """A request to the model server that cannot be answered; `column` and `row` (from 0) name the place, where there is one."""
+
+    def __init__(self, message: str, *, status: int = 400, column: str | None = None, row: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.column = column
+        self.row = row
 
 
 class BusyError(SeatrialError):

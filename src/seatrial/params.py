@@ -192,11 +192,12 @@ class DriftMethod(Section):
 
 
 class Drift(Section):
-    """Which test is asked of which type of column, and how many rows are needed to answer."""
+    """Which test is asked of which type of column, how many rows are needed to answer, and how many of the newest are asked about."""
 
     numeric: DriftMethod = DriftMethod(method="ks_stat", limit=0.1)
     category: DriftMethod = DriftMethod(method="psi", limit=0.2)
     min_rows: Count = 500
+    window: Count = 2000
     max_rows: Count = 100_000
     max_columns: Annotated[StrictInt, Field(ge=0)] = 0
     missing_increase: Share = 0.05
@@ -237,7 +238,9 @@ class Settings(Section):
     @property
     def gate_policy(self) -> str:
         """Digest of all that the gate is told: another policy makes a recorded verdict void."""
-        return sha256_json({"gate": self.gate.model_dump(mode="json"), "model": self.model.model_dump(mode="json"), "groups": self.data.groups})
+        return sha256_json(
+            {"gate": self.gate.model_dump(mode="json"), "model": self.model.model_dump(mode="json"), "groups": self.data.groups}
+        )
 
     @model_validator(mode="after")
     def _metrics_fit_the_task(self) -> Settings:
@@ -288,7 +291,9 @@ def _overlays(located: Located) -> dict[str, dict[str, Any]]:
 def _build(located: Located, environment: str, overlay: Mapping[str, Any]) -> Settings:
     values = _merge(located.values, overlay)
     if "environment" in values:
-        raise ParamsError((f"{located.path.name}:{located.line(('environment',))}: environment: chosen by SEATRIAL_ENV or --env, not here",))
+        raise ParamsError(
+            (f"{located.path.name}:{located.line(('environment',))}: environment: chosen by SEATRIAL_ENV or --env, not here",)
+        )
     try:
         return Settings.model_validate({**values, "environment": environment})
     except ValidationError as error:

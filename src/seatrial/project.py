@@ -19,14 +19,18 @@ from seatrial.params import Settings, load_settings
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """One repository in one environment; `env` is the process environment that addresses and secrets are read from."""
+    """One repository in one environment.
+
+    `env` is the process environment that addresses and secrets are read from; `shared` lets `local` write to a shared registry.
+    """
 
     root: Path
     environment: str = "local"
+    shared: bool = False
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
     @classmethod
-    def find(cls, start: Path, *, environment: str | None = None, env: Mapping[str, str] | None = None) -> Project:
+    def find(cls, start: Path, *, environment: str | None = None, env: Mapping[str, str] | None = None, shared: bool = False) -> Project:
         """The project around `start`; UsageError where no folder from there upwards holds params.yaml.
 
         The environment is `environment`, else SEATRIAL_ENV, else `local`.
@@ -34,7 +38,7 @@ class Project:
         env = dict(os.environ) if env is None else env
         for folder in (start.resolve(), *start.resolve().parents):
             if (folder / "params.yaml").is_file():
-                return cls(root=folder, environment=environment or env.get("SEATRIAL_ENV") or "local", env=env)
+                return cls(root=folder, environment=environment or env.get("SEATRIAL_ENV") or "local", env=env, shared=shared)
         raise UsageError(f"no params.yaml in {start} or above it", hint="go to the project's folder, or write a params.yaml there")
 
     @cached_property

@@ -1,0 +1,144 @@
+"""The run behind a bundle in MLflow: params, metrics, data hash, commit and files, logged once for each digest.
+
+A receipt per registry and digest in `.seatrial/receipts` says that the run is there, so that a cache hit logs nothing and
+costs nothing; a second machine finds the run by its digest.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seatrial.adapters.registry import DIGEST_TAG, _translated, check_reachable, ensure_experiment, tracking_client
+from seatrial.files import sha256_bytes, write_atomic
+
+if TYPE_CHECKING:
+    from seatrial.bundle import Bundle, Manifest
+    from seatrial.project import Project
+
+
+def logged_run(project: Project, digest: str) -> str | None:
+    """The run of a bundle by this machine's receipt, or None where it has none."""
+    try:
+        found = json.loads(_receipt(project, digest).read_bytes())
+    except (OSError, ValueError):
+        return None
+    run_id = found.get("run_id")
+    return run_id if isinstance(run_id, str) and _still_there(project) else None
+
+
+def _still_there(project: Project) -> bool:
+    """A receipt for a sqlite file that was deleted is worth nothing."""
+    uri = project.tracking_uri
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def _receipt(project: Project, digest: str) -> Path:
+    place = sha256_bytes(f"{project.tracking_uri}\n{project.experiment}".encode()).removeprefix("sha256:")[:16]
+    return project.home / "receipts" / place / f"{digest.removeprefix('sha256:')}.json"
+
+
+def log_run(project: Project, bundle: Bundle, evaluation: dict[str, Any]) -> tuple[str, bool]:
+    """Log the run of a bundle; gives its id, and whether it was logged now rather than found.
+
+    Raises RegistryError where MLflow cannot be reached; nothing is kept then, and the next `train` tries again.
+    """
+    found = logged_run(project, bundle.digest)
+    if found is not None:
+        return found, False
+    check_reachable(project.tracking_uri)
+    client = tracking_client(project.tracking_uri)
+    with _translated("log the run"):
+        experiment = ensure_experiment(client, project, project.experiment)
+        known = _find(client, experiment, bundle.digest)
+        run_id = known or _log(client, experiment, project, bundle, evaluation)
+    write_atomic(_receipt(project, bundle.digest), json.dumps({"run_id": run_id}).encode())
+    return run_id, known is None
+
+
+def _find(client: Any, experiment: str, digest: str) -> str | None:
+    wanted = f"tags.`{DIGEST_TAG}` = '{digest}' and attributes.status = 'FINISHED'"
+    runs = client.search_runs([experiment], filter_string=wanted, max_results=1)
+    return str(runs[0].info.run_id) if runs else None
+
+
+def _log(client: Any, experiment: str, project: Project, bundle: Bundle, evaluation: dict[str, Any]) -> str:
+    from mlflow.entities import Metric, Param
+
+    run = client.create_run(experiment, tags=run_tags(project, bundle), run_name=bundle.digest.removeprefix("sha256:")[:12])
+    run_id = str(run.info.run_id)
+    try:
+        metrics = [Metric(name, float(value), 0, 0) for name, value in evaluation.items() if isinstance(value, int | float)]
+        params = [Param(key, str(value)) for key, value in run_params(project).items()]
+        client.log_batch(run_id, metrics=metrics, params=params)
+        with tempfile.TemporaryDirectory() as scratch:
+            write_mlflow_model(Path(scratch), bundle)
+            client.log_artifacts(run_id, scratch, "model")
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+    return run_id
+
+
+def run_tags(project: Project, bundle: Bundle) -> dict[str, str]:
+    """What names a run: digest, data hash and commit (with `-dirty` where the tree differs from it)."""
+    return {
+        DIGEST_TAG: bundle.digest,
+        "seatrial.data": bundle.manifest.training.data,
+        "seatrial.commit": commit_of(project.root),
+        "mlflow.source.type": "PROJECT",
+    }
+
+
+def commit_of(root: Path) -> str:
+    """The commit that is checked out, `-dirty` behind it where the tree differs; `none` where there is no commit."""
+    found = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or "none"
+
+
+def run_params(project: Project) -> dict[str, Any]:
+    """The parameters that DVC tracks, by their names in params.yaml."""
+    settings = project.settings
+    sections = {"data": settings.data, "preprocess": settings.preprocess, "train": settings.train}
+    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump(mode="json").items()}
+
+
+def write_mlflow_model(folder: Path, bundle: Bundle) -> None:
+    """Write a bundle's files and, beside them and outside the digest, what MLflow's own tools need: an `MLmodel` of flavour onnx."""
+    import mlflow
+    from mlflow.models import Model
+    from mlflow.models.signature import ModelSignature
+
+    for name, data in bundle.files.items():
+        (folder / name).write_bytes(data)
+    (folder / "manifest.json").write_bytes(bundle.manifest.to_bytes())
+    versions = bundle.manifest.libraries
+    pinned = [f"{name}=={versions[name]}" for name in ("onnx", "onnxruntime") if name in versions]
+    (folder / "requirements.txt").write_text("\n".join([f"mlflow=={mlflow.__version__}", *pinned, "pandas"]) + "\n")
+    (folder / "python_env.yaml").write_text("python: 3.11\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n")
+    inputs, outputs = _schema(bundle.manifest)
+    model = Model(signature=ModelSignature(inputs=inputs, outputs=outputs), run_id=None)
+    model.add_flavor("onnx", onnx_version=versions.get("onnx", ""), data="model.onnx", providers=["CPUExecutionProvider"])
+    model.add_flavor(
+        "python_function", loader_module="mlflow.onnx", python_version="3.11", data="model.onnx", env={"virtualenv": "python_env.yaml"}
+    )
+    model.save(str(folder / "MLmodel"))
+
+
+def _schema(manifest: Manifest) -> tuple[Any, Any]:
+    from mlflow.types import ColSpec, DataType, Schema
+
+    inputs = [
+        ColSpec(DataType.string if column.type == "category" else DataType.float, column.name, required=not column.nullable)
+        for column in manifest.inputs
+    ]
+    return Schema(inputs), None

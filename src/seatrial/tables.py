@@ -1,0 +1,302 @@
+"""Tables from disk: CSV, Parquet or a folder of either, read whole and typed by the data contract.
+
+CSV cells arrive as strings and are converted by the contract, so that a word in a column of numbers is found and shown
+instead of guessed away. An empty cell is a missing value.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seatrial.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from seatrial.contract import Column, Contract
+    from seatrial.params import Data
+
+PARQUET = frozenset({".parquet", ".pq"})
+TEXT = frozenset({".csv", ".tsv", ".txt"})
+DELIMITERS = (",", ";", "\t", "|")
+EXAMPLES = 5
+DATETIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Cells of one column that are not of the contract's type: how many, and up to five of them."""
+
+    column: str
+    wanted: str
+    count: int
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(repr, self.examples))
+        return f"column {self.column!r}: {self.count} {'cell is' if self.count == 1 else 'cells are'} no {self.wanted}: {shown}"
+
+
+def read_table(path: Path, *, delimiter: str = ",", pattern: str | None = None) -> pl.DataFrame:
+    """Read a file, or all files of a folder (those that match `pattern`, where given), as one table.
+
+    Files ending in .parquet or .pq are Parquet; others are CSV in UTF-8 with a header, every column as strings. Raises
+    DataError for whatever cannot be read, with what to do.
+    """
+    if not path.exists():
+        raise DataError(f"there is no table at {path.name}", hint="check data.raw in params.yaml, or fetch the data: dvc pull")
+    if not path.is_dir():
+        return _read_file(path, delimiter)
+    files = _parts(path, pattern)
+    return _concatenated(files, [_read_file(file, delimiter) for file in files])
+
+
+def read_typed(path: Path, contract: Contract, data: Data) -> pl.DataFrame:
+    """Read the table that `data` describes, with exactly the contract's columns, in their order and of their types.
+
+    Raises DataError where a column is missing or cells are of another type: `seatrial validate` tells all about them.
+    """
+    frame, findings = typed(read_table(path, delimiter=data.delimiter, pattern=data.pattern), contract)
+    missing = [name for name in contract.columns if name not in frame.columns]
+    if missing or findings:
+        sentences = [f"the table has no column {name!r}, which the contract names" for name in missing] + [str(one) for one in findings]
+        raise DataError("\n".join(sentences[:10]), hint="see all findings: nox -s validate")
+    return frame.select(list(contract.columns))
+
+
+def _parts(folder: Path, pattern: str | None) -> list[Path]:
+    candidates = sorted(child for child in folder.glob(pattern or "**/*") if child.is_file())
+    files = candidates if pattern else [child for child in candidates if child.suffix.lower() in PARQUET | TEXT]
+    if not files:
+        wanted = f"matches data.pattern {pattern!r}" if pattern else "ends in .csv or .parquet"
+        raise DataError(f"the folder {folder.name} holds no table: no file {wanted}", hint="check data.raw and data.pattern in params.yaml")
+    return files
+
+
+def _concatenated(files: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
+    import polars as pl
+
+    first = frames[0]
+    for file, frame in zip(files, frames, strict=True):
+        difference = _difference(first.schema, frame.schema)
+        if difference:
+            raise DataError(
+                f"{file.name} has another schema than {files[0].name}: {difference}", hint="all parts of a folder need the same columns"
+            )
+    return pl.concat([frame.select(first.columns) for frame in frames])
+
+
+def _difference(left: pl.Schema, right: pl.Schema) -> str:
+    lacks, adds = [name for name in left if name not in right], [name for name in right if name not in left]
+    others = [f"{name!r} is {right[name]} there and {left[name]} here" for name in left if name in right and left[name] != right[name]]
+    parts = [f"it lacks {', '.join(map(repr, lacks))}" if lacks else "", f"it adds {', '.join(map(repr, adds))}" if adds else "", *others]
+    return "; ".join(part for part in parts if part)
+
+
+def _read_file(path: Path, delimiter: str) -> pl.DataFrame:
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path.name} is empty", hint="fetch it again: dvc pull, or check data.raw in params.yaml")
+        frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_csv(path, delimiter)
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read ({error.strerror or error})") from None
+    if frame.height == 0:
+        raise DataError(f"{path.name} has a header and no rows", hint="fetch it again: dvc pull, or check data.raw in params.yaml")
+    return frame
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path.name} is no whole Parquet file ({reason})", hint="it may be truncated; fetch it again: dvc pull") from None
+
+
+def _read_csv(path: Path, delimiter: str) -> pl.DataFrame:
+    import polars as pl
+
+    header = _header(path, delimiter)
+    try:
+        frame = pl.read_csv(path, separator=delimiter, infer_schema=False, glob=False)
+    except pl.exceptions.PolarsError as error:
+        _refuse_ragged(path, delimiter, len(header))
+        reason = "it is not UTF-8; save it as UTF-8" if "utf-8" in str(error) else str(error).splitlines()[0]
+        raise DataError(f"{path.name} cannot be read as CSV: {reason}") from None
+    if frame.height and frame[:, -1].null_count():
+        _refuse_ragged(path, delimiter, len(header))  # Polars fills a short row with nulls, and says nothing
+    return frame
+
+
+def _header(path: Path, delimiter: str) -> list[str]:
+    """The names of the columns; DataError where they show that this is not the file that params.yaml describes."""
+    with path.open("rb") as stream:
+        raw = stream.readline(2**20).lstrip(b"\xef\xbb\xbf")
+    if b"\0" in raw or raw.startswith(b"\x1f\x8b"):
+        raise DataError(f"{path.name} is not text", hint="data.raw has to name a CSV or Parquet file, not compressed")
+    line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
+    names = next(csv.reader([line], delimiter=delimiter), [])
+    others = [other for other in DELIMITERS if other != delimiter and other in line]
+    if len(names) == 1 and others:
+        remedy = f"set data.delimiter: {max(others, key=line.count)!r} in params.yaml"
+        raise DataError(f"{path.name} has one column only when it is split at {delimiter!r}; its header is {line[:80]!r}", hint=remedy)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path.name} has more than one column named {', '.join(map(repr, twice))}", hint="rename one of them in the file")
+    return names
+
+
+def _refuse_ragged(path: Path, delimiter: str, width: int) -> None:
+    """DataError with the line number of the first row that has more or fewer fields than the header."""
+    for line, fields in _rows(path, delimiter):
+        if fields != width:
+            raise DataError(
+                f"{path.name}:{line}: this row has {fields} fields, the header has {width}", hint="mend the row, or write the file again"
+            )
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, int]]:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        reader = csv.reader(_without_nul(stream), delimiter=delimiter)
+        try:
+            for row in reader:
+                yield reader.line_num, len(row)
+        except csv.Error as error:
+            raise DataError(f"{path.name}:{reader.line_num}: not CSV: {error}") from None
+
+
+def _without_nul(stream: io.TextIOBase) -> Iterator[str]:
+    return (line.replace("\0", " ") for line in stream)
+
+
+def typed(frame: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, tuple[Finding, ...]]:
+    """Give the contract's columns their types; cells that are not of it become missing, and are told of.
+
+    Columns that the contract does not know stay as they are. Integers and numbers are Int64 and Float64, dates are Date,
+    moments Datetime in UTC without a zone. A NaN counts as missing, an infinity as no number.
+    """
+    import polars as pl
+
+    present = [column for name, column in contract.columns.items() if name in frame.columns]
+    converted = [_converted(frame[column.name], column) for column in present]
+    before, after = (pl.DataFrame([pair[at] for pair in converted]) for at in (0, 1))
+    findings = []
+    for column in present:
+        lost = before[column.name].is_not_null() & after[column.name].is_null()
+        if lost.any():
+            cells = before[column.name].filter(lost)
+            examples = tuple(_shown(cell) for cell in cells.unique(maintain_order=True).head(EXAMPLES))
+            findings.append(Finding(column=column.name, wanted=column.type, count=cells.len(), examples=examples))
+    return frame.with_columns(after.get_columns()), tuple(findings)
+
+
+def _shown(cell: Any) -> str:
+    text = str(cell)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _converted(series: pl.Series, column: Column) -> tuple[pl.Series, pl.Series]:
+    """The column with its missing cells as nulls, and the same in the contract's type."""
+    import polars as pl
+
+    if series.dtype in (pl.Categorical, pl.Enum):
+        series = series.cast(pl.String)
+    if series.dtype == pl.String:
+        series = series.set(series == "", None)
+    elif series.dtype.is_float():
+        series = series.fill_nan(None)
+    if series.dtype == pl.Null:
+        series = series.cast(pl.String)
+    return series, _CONVERSIONS[column.type](series)
+
+
+def _to_string(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    plain = series.dtype == pl.String or series.dtype.is_integer()
+    return series.cast(pl.String) if plain else _none(series, pl.String())
+
+
+def _to_number(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    if not (series.dtype == pl.String or series.dtype.is_numeric()):
+        return _none(series, pl.Float64())
+    numbers = series.cast(pl.Float64, strict=False)
+    return numbers.set(~numbers.is_finite(), None)
+
+
+def _to_integer(series: pl.Series) -> pl.Series:
+    """Whole numbers, also where they are written as 3.0."""
+    import polars as pl
+
+    if series.dtype.is_integer():
+        return series.cast(pl.Int64, strict=False)
+    numbers = _to_number(series)
+    whole = numbers.set(numbers != numbers.round(), None).cast(pl.Int64, strict=False)
+    if series.dtype != pl.String:
+        return whole
+    exact = series.cast(pl.Int64, strict=False)
+    return exact.zip_with(exact.is_not_null(), whole)
+
+
+def _to_boolean(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    if series.dtype == pl.Boolean:
+        return series
+    if series.dtype.is_integer():
+        series = series.cast(pl.String)
+    if series.dtype != pl.String:
+        return _none(series, pl.Boolean())
+    words = {"true": True, "1": True, "false": False, "0": False}
+    return series.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+
+
+def _to_date(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    if series.dtype == pl.Date:
+        return series
+    if series.dtype != pl.String:
+        return _none(series, pl.Date())
+    return series.set(series.str.len_chars() != 10, None).str.to_date("%Y-%m-%d", strict=False)
+
+
+def _to_datetime(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    moment = pl.Datetime("us")
+    if isinstance(series.dtype, pl.Datetime):
+        aware = series.dtype.time_zone is not None
+        return (series.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if aware else series).cast(moment)
+    if series.dtype == pl.Date:
+        return series.cast(moment)
+    if series.dtype != pl.String:
+        return _none(series, moment)
+    plain = [pl.col("cell").str.to_datetime(form, strict=False, time_unit="us") for form in DATETIMES]
+    zoned = pl.col("cell").str.to_datetime("%+", strict=False, time_unit="us", time_zone="UTC").dt.replace_time_zone(None)
+    return series.alias("cell").to_frame().select(pl.coalesce(*plain, zoned).alias(series.name)).to_series()
+
+
+def _none(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    import polars as pl
+
+    return pl.Series(series.name, [None] * series.len(), dtype=dtype)
+
+
+_CONVERSIONS: dict[str, Callable[[pl.Series], pl.Series]] = {
+    "string": _to_string,
+    "number": _to_number,
+    "integer": _to_integer,
+    "boolean": _to_boolean,
+    "date": _to_date,
+    "datetime": _to_datetime,
+}

@@ -1,0 +1,207 @@
+"""The registry's two doors: what MLflow's client writes, the light reader reads, on sqlite and over REST."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from seatrial.adapters import registry, tracking
+from seatrial.bundle import load_bundle, store_bundle
+from seatrial.errors import BundleError, RegistryError
+from seatrial.project import Project
+from tests.bundles import make_bundle
+
+pytestmark = pytest.mark.slow
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A real `mlflow server` on a free port, with sqlite behind it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _await(f"http://127.0.0.1:{port}/health", process, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(20)
+
+
+def _await(url, process, log):
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url, timeout=1).read()
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(params=["sqlite", "rest"])
+def project(request, tmp_path):
+    """A project whose registry is a file of its own, or a model of its own on the server."""
+    name = f"model-{abs(hash(str(tmp_path))) % 10**9}"
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text().replace("churn-predictor", name))
+    if request.param == "sqlite":
+        return Project.find(tmp_path, env={})
+    uri = request.getfixturevalue("server")
+    return Project.find(tmp_path, env={"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": name}, shared=True)
+
+
+def _register(project, seed=0):
+    bundle = make_bundle(project.root / f"bundle-{seed}", bias=seed / 10)
+    run_id, _ = tracking.log_run(project, bundle, {"roc_auc": 0.8})
+    version = registry.register_version(
+        project, bundle, run_id=run_id, gate=f"sha256:{seed:064}", verdict="{}", tags={"seatrial.data": "md5:0"}
+    )
+    return bundle, version
+
+
+def test_an_empty_registry_has_no_champion(project):
+    assert registry.read_alias(project, "champion") is None
+    assert registry.find_version(project, "sha256:0") is None
+
+
+def test_a_registered_bundle_is_found_by_alias_and_by_digest(project):
+    bundle, version = _register(project)
+    assert registry.read_alias(project, "challenger") == version
+    assert registry.find_version(project, bundle.digest) == version
+    assert (version.version, version.digest, version.gate) == (1, bundle.digest, f"sha256:{0:064}")
+
+
+def test_the_light_reader_agrees_with_mlflows_client(project):
+    _, version = _register(project)
+    client = registry.tracking_client(project.tracking_uri)
+    theirs = client.get_model_version_by_alias(project.settings.registered_model, "challenger")
+    assert (int(theirs.version), theirs.tags[registry.DIGEST_TAG], theirs.run_id) == (version.version, version.digest, version.run_id)
+
+
+def test_the_same_bundle_is_registered_once(project):
+    _, first = _register(project)
+    _, again = _register(project)
+    assert again.version == first.version
+
+
+def test_the_same_bundle_is_logged_once_with_or_without_the_receipt(project):
+    bundle = make_bundle(project.root / "bundle")
+    first, fresh = tracking.log_run(project, bundle, {"roc_auc": 0.8})
+    assert fresh
+    assert tracking.log_run(project, bundle, {"roc_auc": 0.8}) == (first, False)
+    shutil.rmtree(project.home / "receipts")
+    assert tracking.log_run(project, bundle, {"roc_auc": 0.8}) == (first, False)
+
+
+def test_aliases_move_when_the_holder_is_the_expected_one(project):
+    _, first = _register(project, 0)
+    registry.move_aliases(project, expected={"champion": None}, to={"champion": first.version, "challenger": None})
+    _, second = _register(project, 1)
+    registry.move_aliases(project, expected={"champion": first.version}, to={"champion": second.version, "previous": first.version})
+    assert registry.read_alias(project, "champion").digest == second.digest
+    assert registry.read_alias(project, "previous").digest == first.digest
+
+
+def test_nothing_moves_when_somebody_else_was_faster(project):
+    _, first = _register(project, 0)
+    registry.move_aliases(project, expected={"champion": None}, to={"champion": first.version})
+    _, second = _register(project, 1)
+    with pytest.raises(RegistryError, match="found 1, expected none"):
+        registry.move_aliases(project, expected={"champion": None}, to={"champion": second.version})
+    assert registry.read_alias(project, "champion") == first
+
+
+def test_a_bundle_that_the_store_lost_is_fetched_and_checked(project):
+    bundle, version = _register(project)
+    folder = registry.fetch_bundle(project, version, project.home / "store")
+    assert load_bundle(folder, expected=bundle.digest).digest == bundle.digest
+
+
+def test_a_bundle_whose_bytes_are_gone_is_named(project):
+    bundle, version = _register(project)
+    client = registry.tracking_client(project.tracking_uri)
+    client._tracking_client._get_artifact_repo(version.run_id).delete_artifacts("model")
+    with pytest.raises(BundleError, match="are gone"):
+        registry.fetch_bundle(project, version, project.home / "store")
+    assert not (project.home / "store" / bundle.digest.removeprefix("sha256:")).exists()
+
+
+def test_a_bundle_with_a_changed_byte_in_the_store_is_fetched_anew(project):
+    bundle, version = _register(project)
+    folder = store_bundle(bundle, project.home / "store")
+    (folder / "model.onnx").chmod(0o644)
+    (folder / "model.onnx").write_bytes(b"something else")
+    again = registry.fetch_bundle(project, version, project.home / "store")
+    assert load_bundle(again, expected=bundle.digest).model == bundle.model
+
+
+def test_the_ledger_keeps_each_rollout(project):
+    registry.record_rollout(project, record={"outcome": "pass", "reason": "first release"})
+    client = registry.tracking_client(project.tracking_uri)
+    experiment = client.get_experiment_by_name(f"{project.settings.registered_model}.rollouts")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.tags["seatrial.outcome"] == "pass"
+    assert run.data.tags["seatrial.reason"] == "first release"
+
+
+def test_a_version_that_no_gate_registered_is_refused(project):
+    client = registry.tracking_client(project.tracking_uri)
+    name = project.settings.registered_model
+    client.create_registered_model(name)
+    run = client.create_run(client.create_experiment(f"{name}.by-hand"))
+    client.create_model_version(name, source=f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+    client.set_registered_model_alias(name, "champion", "1")
+    with pytest.raises(RegistryError, match=r"carries no seatrial\.digest"):
+        registry.read_alias(project, "champion")
+
+
+def test_mlflows_own_tools_load_the_logged_model(tmp_path):
+    import mlflow.pyfunc
+    import pandas as pd
+
+    bundle = make_bundle(tmp_path / "bundle")
+    (tmp_path / "model").mkdir()
+    tracking.write_mlflow_model(tmp_path / "model", bundle)
+    rows = json.loads(bundle.files["golden.json"])
+    frame = pd.DataFrame([row["row"] for row in rows])
+    for column in bundle.manifest.inputs:
+        frame[column.name] = frame[column.name].astype(str if column.type == "category" else "float32")
+    answers = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(frame)
+    found = [row[1] for row in answers["probabilities"]]
+    assert found == pytest.approx([row["probability"] for row in rows], abs=1e-5)
+
+
+def test_an_unreachable_server_is_said_with_its_address(tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    project = Project.find(tmp_path, env={"MLFLOW_TRACKING_URI": "http://user:secret@127.0.0.1:9"}, shared=True)
+    with pytest.raises(RegistryError, match="does not answer") as caught:
+        registry.read_alias(project, "champion")
+    assert "127.0.0.1:9" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "env", "message"),
+    [
+        ("production", {}, "needs a registry"),
+        ("local", {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "keeps out of the shared registry"),
+        ("production", {"MLFLOW_TRACKING_URI": "databricks"}, "reads registries by http"),
+    ],
+)
+def test_a_registry_that_the_environment_may_not_use_is_refused(tmp_path, environment, env, message):
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    with pytest.raises(RegistryError, match=message):
+        registry.read_alias(Project.find(tmp_path, environment=environment, env=env), "champion")

@@ -1,0 +1,31 @@
+"""model.skops: the same bytes for the same model, and still a file that skops can read."""
+
+import numpy as np
+import skops.io
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from seatrial.analysis import dump_skops
+
+
+def _fitted(seed=0):
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(200, 3))
+    model = make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=3, random_state=0))
+    return model.fit(rows, (rows[:, 0] > 0).astype(int)), rows
+
+
+def test_equal_models_give_equal_bytes():
+    assert dump_skops(_fitted()[0]) == dump_skops(_fitted()[0])
+
+
+def test_different_models_give_different_bytes():
+    assert dump_skops(_fitted()[0]) != dump_skops(_fitted(seed=1)[0])
+
+
+def test_skops_reads_the_file_and_the_model_answers_alike():
+    model, rows = _fitted()
+    data = dump_skops(model)
+    loaded = skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
+    assert np.array_equal(loaded.predict_proba(rows), model.predict_proba(rows))
