@@ -141,9 +141,7 @@ def load_profile(path: Path) -> Profile:
         columns = {name: _column_from(fields) for name, fields in value["columns"].items()}
         return Profile(rows=int(value["rows"]), columns=columns, data=value["data"])
     except FileNotFoundError:
-        raise ContractError(
-            f"there is no reference profile at {path.name}", hint=ACCEPT
-        ) from None
+        raise ContractError(f"there is no reference profile at {path.name}", hint=ACCEPT) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ContractError(f"{path.name} is no reference profile ({error})", hint=ACCEPT) from None
 
