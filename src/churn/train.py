@@ -16,7 +16,7 @@ from seatrial.contract import features, load_contract
 from seatrial.errors import BundleError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
 from seatrial.project import Project
-from seatrial.serving.runtime import Runtime
+from seatrial.serving.runtime import OUTPUT, Runtime
 from seatrial.stages import read_rows, run_stage
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def best_f1_threshold(labels: NDArray[np.int64], scores: NDArray[np.float64]) ->
 
 
 def to_onnx(pipeline: Pipeline, inputs: tuple[Input, ...]) -> bytes:
-    """The whole pipeline as ONNX, one input of shape (n, 1) for each column; the same bytes for the same pipeline."""
+    """The whole pipeline as ONNX, one input of shape (n,) for each column; the same bytes for the same pipeline."""
     from skl2onnx import to_onnx as convert
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
@@ -115,12 +115,37 @@ def to_onnx(pipeline: Pipeline, inputs: tuple[Input, ...]) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)  # skl2onnx hands protobuf booleans for integers
         model = convert(pipeline, initial_types=[pair for pair in types if pair[0] in read], options={"zipmap": False})
+    _flatten(model)
     domains = sorted(model.opset_import, key=lambda opset: opset.domain)  # skl2onnx keeps them in a set
     ordered = [(opset.domain, opset.version) for opset in domains]
     del model.opset_import[:]
     for domain, number in ordered:
         model.opset_import.add(domain=domain, version=number)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _flatten(model: Any) -> None:
+    """Give inputs and output the shape (n,), as tables and MLflow's tools have it, where skl2onnx has (n, 1) and (n, 2).
+
+    The label is left out: it is the threshold's to say, and that stands in the manifest.
+    """
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    graph.initializer.append(helper.make_tensor("__axis__", TensorProto.INT64, [1], [1]))
+    graph.initializer.append(helper.make_tensor("__positive__", TensorProto.INT64, [], [1]))
+    columns = {tensor.name: f"{tensor.name}__column" for tensor in graph.input}
+    nodes = list(graph.node)
+    for node in nodes:
+        node.input[:] = [columns.get(name, name) for name in node.input]
+    for tensor in graph.input:
+        del tensor.type.tensor_type.shape.dim[1]
+    del graph.node[:]
+    graph.node.extend(helper.make_node("Unsqueeze", [name, "__axis__"], [column]) for name, column in columns.items())
+    graph.node.extend(nodes)
+    graph.node.append(helper.make_node("Gather", ["probabilities", "__positive__"], [OUTPUT], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None]))
 
 
 def _manifest(project: Project, rows: pl.DataFrame, inputs: tuple[Input, ...], threshold: float) -> Manifest:

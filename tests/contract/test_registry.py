@@ -180,8 +180,7 @@ def test_mlflows_own_tools_load_the_logged_model(tmp_path):
     for column in bundle.manifest.inputs:
         frame[column.name] = frame[column.name].astype(str if column.type == "category" else "float32")
     answers = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(frame)
-    found = [row[1] for row in answers["probabilities"]]
-    assert found == pytest.approx([row["probability"] for row in rows], abs=1e-5)
+    assert list(answers["probability"]) == pytest.approx([row["probability"] for row in rows], abs=1e-5)
 
 
 def test_an_unreachable_server_is_said_with_its_address(tmp_path):

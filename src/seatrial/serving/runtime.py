@@ -1,7 +1,7 @@
 """Score rows with a bundle: the one way from inputs to a probability, for the gate, the server and batch alike.
 
-Each input of the model is a tensor of shape (n, 1): float32 for numbers, integers and booleans (missing is NaN), string
-for categories (missing is the empty string).
+Each input of the model is a tensor of shape (n,): float32 for numbers, integers and booleans (missing is NaN), string
+for categories (missing is the empty string). Its one output, `probability`, is of shape (n,).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Columns = Mapping[str, NDArray[Any]]
 Probabilities = NDArray[np.float64]
 
+OUTPUT = "probability"
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 
@@ -32,18 +33,20 @@ class Runtime:
         self.bundle = bundle
         check_onnx(bundle.model)
         self._session = _session(bundle.model, threads)
-        found = {tensor.name for tensor in self._session.get_inputs()}
+        found = {tensor.name for tensor in self._session.get_inputs() if len(tensor.shape) == 1}
         wanted = {column.name for column in bundle.manifest.inputs}
         if found != wanted:
             raise BundleError(f"the model reads {sorted(found)}, its manifest says {sorted(wanted)}")
-        self._output = self._session.get_outputs()[1].name
+        outputs = [tensor.name for tensor in self._session.get_outputs()]
+        if outputs != [OUTPUT]:
+            raise BundleError(f"a bundle's model has the one output {OUTPUT!r}; this one has {outputs}")
 
     def score(self, columns: Columns) -> Probabilities:
-        """Probability of the positive class for each row, shape (n,), from tensors of shape (n, 1) by input name."""
+        """Probability of the positive class for each row, shape (n,), from tensors of shape (n,) by input name."""
         if next(iter(columns.values())).shape[0] == 0:
             return np.empty(0)
-        answers = self._session.run([self._output], dict(columns))[0]
-        return np.asarray(answers[:, 1], dtype=np.float64)
+        answers = self._session.run([OUTPUT], dict(columns))[0]
+        return np.asarray(answers, dtype=np.float64)
 
     def score_frame(self, frame: pl.DataFrame) -> Probabilities:
         """Probability of the positive class for each row of a table; columns that the model does not read are left alone."""
@@ -103,5 +106,5 @@ def encode_frame(manifest: Manifest, frame: pl.DataFrame) -> dict[str, NDArray[A
                 values = series.cast(pl.Float64, strict=True).cast(pl.Float32).fill_null(float("nan")).to_numpy()
         except pl.exceptions.PolarsError:
             raise DataError(f"column {column.name!r} is {series.dtype}, the model reads a {column.type}") from None
-        tensors[column.name] = values.reshape(-1, 1)
+        tensors[column.name] = values
     return tensors

@@ -67,8 +67,8 @@ def test_onnx_answers_as_scikit_learn_does(frame, estimator):
     matrix = design_matrix(frame, INPUTS)
     pipeline = build_pipeline(INPUTS, Train(estimator=estimator, max_iter=100, n_estimators=20)).fit(matrix, _labels(frame))
     session = onnxruntime.InferenceSession(to_onnx(pipeline, INPUTS))
-    feeds = {name: matrix[name].to_numpy().reshape(-1, 1) for name in matrix.columns}
-    answers = session.run(None, feeds)[1][:, 1]
+    feeds = {name: matrix[name].to_numpy() for name in matrix.columns}
+    (answers,) = session.run(None, feeds)
     assert np.abs(answers - pipeline.predict_proba(matrix)[:, 1]).max() < 1e-5
 
 

@@ -1,0 +1,298 @@
+"""The prediction log: what was asked and answered, as Parquet parts under `date=YYYY-MM-DD/`.
+
+A request only appends to a bounded buffer. A thread writes the buffer every few seconds into a part, under a temporary name
+first, so that a reader sees whole parts only and a killed server loses at most what it had not flushed. When the thread
+cannot keep up, or the disk is full, rows are dropped and counted: the log never holds up an answer.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seatrial.bundle import Manifest
+from seatrial.errors import DataError
+from seatrial.files import write_atomic
+
+if TYPE_CHECKING:
+    import polars as pl
+
+OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated", "id", "label", "probability", "latency_ms")
+HOUSEKEEPING_SECONDS = 3600
+DAY_MICROSECONDS = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """When the log is written, what stays out of it, and how much may wait in memory.
+
+    `drop` names inputs of the model or its id column; a name that this bundle does not have is ignored, because an older
+    version must start with the same settings.
+    """
+
+    folder: Path
+    flush_seconds: float = 1.0
+    flush_rows: int = 5000
+    keep_days: int = 30
+    drop: tuple[str, ...] = ()
+    max_rows: int = 100_000
+    max_bytes: int = 64 * 2**20
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One answered request: `values` and `ids` as in Rows, `time` in microseconds since 1970, `size` the body's bytes."""
+
+    request_id: str
+    time: int
+    variant: str
+    simulated: bool
+    count: int
+    values: Iterable[Sequence[Any]]
+    ids: Sequence[str | None]
+    labels: Sequence[str]
+    probabilities: Sequence[float]
+    latency_ms: float
+    size: int
+
+
+class PredictionLog:
+    """Written by one server process; `append` is called from one thread (the event loop) and never waits."""
+
+    def __init__(
+        self, settings: LogSettings, manifest: Manifest, *, version: str, digest: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.settings = settings
+        self.dropped = 0
+        self.written = 0
+        self._writer = _Writer(settings, manifest, version=version, digest=digest)
+        self._clock = clock
+        self._entries: deque[Entry] = deque()
+        # Each counter has one thread that writes it, so that no lock is needed: what waits is the difference.
+        self._rows_in = self._rows_out = self._bytes_in = self._bytes_out = 0
+        self._wake = threading.Event()
+        self._closing = False
+        self._complained = False
+        self._next_housekeeping = 0.0
+        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread that writes."""
+        self._thread.start()
+
+    def append(self, entry: Entry) -> None:
+        """Keep an answered request, or count its rows as dropped where the buffer is full."""
+        waiting = self._rows_in - self._rows_out
+        if waiting + entry.count > self.settings.max_rows or self._bytes_in - self._bytes_out + entry.size > self.settings.max_bytes:
+            self.dropped += entry.count
+            return
+        self._entries.append(entry)
+        self._rows_in += entry.count
+        self._bytes_in += entry.size
+        if waiting + entry.count >= self.settings.flush_rows:
+            self._wake.set()
+
+    @property
+    def lost(self) -> int:
+        """Rows that did not reach the disk: the buffer was full, or writing failed."""
+        return self.dropped + self._writer.failed
+
+    def close(self) -> None:
+        """Write what waits and stop the thread."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+
+    def flush(self) -> None:
+        """Write what waits now (called by the thread; tests without one call it too)."""
+        entries = [self._entries.popleft() for _ in range(len(self._entries))]
+        for _, part in groupby(entries, key=lambda entry: entry.time // DAY_MICROSECONDS):
+            self._write(list(part))
+        self._rows_out += sum(entry.count for entry in entries)
+        self._bytes_out += sum(entry.size for entry in entries)
+
+    def _write(self, entries: list[Entry]) -> None:
+        rows = sum(entry.count for entry in entries)
+        try:
+            self._writer.write(entries)
+            self.written += rows
+            self._complained = False
+        except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
+            self._writer.failed += rows
+            if not self._complained:
+                print(f"prediction log: {rows} rows lost, cannot write in {self.settings.folder}: {error}", file=sys.stderr, flush=True)
+            self._complained = True
+
+    def _run(self) -> None:
+        import pyarrow.parquet  # noqa: F401 - now, after the server became ready and before anything waits to be written
+
+        closing = False
+        while not closing:
+            self._wake.wait(self.settings.flush_seconds)
+            self._wake.clear()
+            closing = self._closing  # read before the flush, so that the last one takes everything
+            self.flush()
+            self._keep_house()
+
+    def _keep_house(self) -> None:
+        now = self._clock()
+        if now >= self._next_housekeeping:
+            self._next_housekeeping = now + HOUSEKEEPING_SECONDS
+            remove_old_parts(self.settings.folder, today=dt.datetime.fromtimestamp(now, dt.UTC).date(), keep_days=self.settings.keep_days)
+
+
+class _Writer:
+    """Turns entries into parts."""
+
+    def __init__(self, settings: LogSettings, manifest: Manifest, *, version: str, digest: str) -> None:
+        self.failed = 0
+        self._folder = settings.folder
+        self._version = version
+        self._digest = digest
+        self._sequence = 0
+        self._inputs = [(at, column.name, column.type) for at, column in enumerate(manifest.inputs) if column.name not in settings.drop]
+        self._keep_id = "id" not in settings.drop and manifest.id not in settings.drop
+        self._taken = frozenset(column.name for column in manifest.inputs)
+
+    def write(self, entries: list[Entry]) -> None:
+        """Write one part with the rows of all entries, which lie on one day (UTC)."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(self._columns(entries)), sink, compression="zstd")
+        day = dt.datetime.fromtimestamp(entries[0].time / 1e6, dt.UTC).date()
+        write_atomic(self._next_path(self._folder / f"date={day.isoformat()}"), sink.getvalue())
+
+    def _next_path(self, folder: Path) -> Path:
+        """A name that is free: after a reboot another process may have had this process id."""
+        while True:
+            path = folder / f"{self._version}-{os.getpid()}-{self._sequence:06d}.parquet"
+            self._sequence += 1
+            if not path.exists():
+                return path
+
+    def _columns(self, entries: list[Entry]) -> dict[str, Any]:
+        import pyarrow as pa
+
+        def repeated(field: str) -> list[Any]:
+            return [value for entry in entries for value in [getattr(entry, field)] * entry.count]
+
+        def joined(field: str) -> list[Any]:
+            return [value for entry in entries for value in getattr(entry, field)]
+
+        rows = sum(entry.count for entry in entries)
+        own = {
+            "request_id": pa.array(repeated("request_id"), pa.string()),
+            "time": pa.array(repeated("time"), pa.timestamp("us", tz="UTC")),
+            "version": pa.repeat(pa.scalar(self._version, pa.string()), rows),
+            "digest": pa.repeat(pa.scalar(self._digest, pa.string()), rows),
+            "variant": pa.array(repeated("variant"), pa.string()),
+            "simulated": pa.array(repeated("simulated"), pa.bool_()),
+            "id": pa.array(joined("ids") if self._keep_id else [None] * rows, pa.string()),
+            "label": pa.array(joined("labels"), pa.string()),
+            "probability": pa.array(joined("probabilities"), pa.float64()),
+            "latency_ms": pa.array(repeated("latency_ms"), pa.float64()),
+        }
+        values = list(zip(*joined("values"), strict=True)) or [()] * len(self._taken)
+        inputs = {name: _array(kind, values[at]) for at, name, kind in self._inputs}
+        return {own_name(name, self._taken): column for name, column in own.items()} | inputs
+
+
+def own_name(name: str, inputs: Iterable[str]) -> str:
+    """The log's name for one of its own columns: another one where an input of the model is called so."""
+    return f"seatrial_{name}" if name in inputs else name
+
+
+def _array(kind: str, values: Sequence[Any]) -> Any:
+    """One input as an array: JSON may say 1.0 for an integer and 1 for true."""
+    import pyarrow as pa
+
+    if kind == "integer":
+        return pa.array([None if value is None else int(value) for value in values], pa.int64())
+    if kind == "boolean":
+        return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
+    if kind == "number":
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    return pa.array(values, pa.string())
+
+
+def remove_old_parts(folder: Path, *, today: dt.date, keep_days: int) -> None:
+    """Remove the days that are more than `keep_days` old, and what a killed writer left half written before today.
+
+    Several servers share a log, so what another one removed first is no problem.
+    """
+    for day_folder in folder.glob("date=*"):
+        day = _day(day_folder)
+        if day is None or day >= today:
+            continue
+        expired = (today - day).days > keep_days
+        for path in day_folder.iterdir() if expired else day_folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        if expired:
+            _remove_folder(day_folder)
+
+
+def _day(folder: Path) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(folder.name.removeprefix("date="))
+    except ValueError:
+        return None
+
+
+def _remove_folder(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return  # another server put a part there, or removed it first
+
+
+def read_log(folder: Path, *, since: dt.datetime | None = None) -> pl.DataFrame:
+    """All rows of the log below `folder` in order of time; with `since` (aware) only those from then on.
+
+    Versions may have different inputs: a column that a part lacks is null there. No parts give an empty frame with the log's
+    own columns. Raises DataError naming a part that is no Parquet file.
+    """
+    import polars as pl
+
+    frames = [frame for path in parts(folder, since=since) if (frame := _read_part(path)) is not None]
+    if not frames:
+        return _empty()
+    log = pl.concat(frames, how="diagonal_relaxed")
+    time_column = "seatrial_time" if "seatrial_time" in log.columns else "time"
+    wanted = log if since is None else log.filter(pl.col(time_column) >= since)
+    return wanted.sort(time_column, maintain_order=True)
+
+
+def parts(folder: Path, *, since: dt.datetime | None = None) -> list[Path]:
+    """The log's whole parts, day by day; days before `since` are left out."""
+    first = None if since is None else since.astimezone(dt.UTC).date()
+    days = sorted(path for path in folder.glob("date=*") if (day := _day(path)) and (first is None or day >= first))
+    return [path for day in days for path in sorted(day.glob("[!.]*.parquet"))]
+
+
+def _read_part(path: Path) -> pl.DataFrame | None:
+    import polars as pl
+
+    try:
+        return pl.read_parquet(path, hive_partitioning=False)
+    except FileNotFoundError:
+        return None  # removed since the folder was listed
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"the prediction log's part {path.parent.name}/{path.name} cannot be read: {error}", hint="move it away") from None
+
+
+def _empty() -> pl.DataFrame:
+    import polars as pl
+
+    types = {"time": pl.Datetime("us", "UTC"), "simulated": pl.Boolean(), "probability": pl.Float64(), "latency_ms": pl.Float64()}
+    return pl.DataFrame(schema={name: types.get(name, pl.String()) for name in OWN_COLUMNS})

@@ -1,0 +1,227 @@
+import datetime as dt
+import os
+import resource
+
+import polars as pl
+import pytest
+
+from seatrial.bundle import Input
+from seatrial.errors import DataError
+from seatrial.serving.predictions import OWN_COLUMNS, Entry, LogSettings, PredictionLog, parts, read_log, remove_old_parts
+from seatrial.serving.rows import Decoder
+from tests.bundles import make_bundle, make_rows
+
+NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "model").manifest
+
+
+def make_log(folder, manifest, **settings):
+    """A log whose thread is not started: `flush` is called by hand."""
+    return PredictionLog(LogSettings(folder=folder, **settings), manifest, version="3", digest="sha256:1", clock=NOON.timestamp)
+
+
+def entry(manifest, rows, *, at=NOON, variant="champion", simulated=False, request_id="r1"):
+    decoded = Decoder(manifest).records(rows)
+    return Entry(
+        request_id=request_id,
+        time=int(at.timestamp() * 1e6),
+        variant=variant,
+        simulated=simulated,
+        count=decoded.count,
+        values=decoded.values,
+        ids=decoded.ids,
+        labels=["Yes"] * decoded.count,
+        probabilities=[0.75] * decoded.count,
+        latency_ms=0.5,
+        size=100,
+    )
+
+
+def test_the_log_holds_what_was_asked_and_answered(tmp_path, manifest):
+    log = make_log(tmp_path, manifest)
+    rows = make_rows(11)
+    log.append(entry(manifest, rows[:1], simulated=True))
+    log.append(entry(manifest, rows[1:], request_id="r2", variant="mirror", at=NOON + dt.timedelta(seconds=1)))
+    log.flush()
+    frame = read_log(tmp_path)
+    assert frame.columns == [*OWN_COLUMNS, "amount", "visits", "member", "colour", "plan"]
+    asked = frame.select(pl.col("id").alias("client"), "amount", "visits", "member", "colour", "plan")
+    assert asked.to_dicts() == rows
+    assert frame["request_id"].to_list() == ["r1"] + ["r2"] * 10
+    assert frame["time"][0] == NOON
+    assert frame.row(0, named=True) | {"variant": "champion", "simulated": True, "version": "3", "digest": "sha256:1"} == frame.row(
+        0, named=True
+    )
+    assert frame["variant"].to_list() == ["champion"] + ["mirror"] * 10
+    assert (frame["label"].unique().item(), frame["probability"].unique().item(), frame["latency_ms"].unique().item()) == ("Yes", 0.75, 0.5)
+    assert (log.written, log.lost) == (11, 0)
+
+
+def test_column_types_are_those_of_the_inputs_even_for_one_row_of_nulls(tmp_path, manifest):
+    log = make_log(tmp_path, manifest)
+    row = {"amount": None, "visits": 3.0, "member": 1, "colour": None, "plan": "plus"}
+    log.append(entry(manifest, [row]))
+    log.flush()
+    types = read_log(tmp_path).schema
+    assert [types[name] for name in ("amount", "visits", "member", "colour")] == [pl.Float64, pl.Int64, pl.Boolean, pl.String]
+    assert types["time"] == pl.Datetime("us", "UTC")
+
+
+def test_parts_lie_under_their_day_named_by_version_process_and_sequence(tmp_path, manifest):
+    log = make_log(tmp_path, manifest)
+    for at in (NOON, NOON + dt.timedelta(days=1)):
+        log.append(entry(manifest, make_rows(1), at=at))
+    log.flush()
+    log.append(entry(manifest, make_rows(1)))
+    log.flush()
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet"))
+    start = f"3-{os.getpid()}-"
+    assert names == [f"date=2026-11-{name}.parquet" for name in (f"23/{start}000000", f"23/{start}000002", f"24/{start}000001")]
+
+
+def test_a_part_of_an_older_process_with_the_same_id_is_kept(tmp_path, manifest):
+    for _ in range(2):
+        log = make_log(tmp_path, manifest)
+        log.append(entry(manifest, make_rows(2)))
+        log.flush()
+    assert read_log(tmp_path).height == 4
+
+
+def test_nothing_asked_writes_nothing(tmp_path, manifest):
+    make_log(tmp_path, manifest).flush()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("waiting", "kept"), [(4, 5), (5, 5)])
+def test_a_full_buffer_drops_and_counts(tmp_path, manifest, waiting, kept):
+    log = make_log(tmp_path, manifest, max_rows=5)
+    log.append(entry(manifest, make_rows(waiting)))
+    log.append(entry(manifest, make_rows(1)))
+    log.flush()
+    assert (read_log(tmp_path).height, log.lost) == (kept, waiting + 1 - kept)
+    log.append(entry(manifest, make_rows(5)))
+    assert log.dropped == waiting + 1 - kept, "after the flush there is room again"
+
+
+def test_the_buffer_is_bounded_in_bytes_too(tmp_path, manifest):
+    log = make_log(tmp_path, manifest, max_bytes=250)
+    for _ in range(3):
+        log.append(entry(manifest, make_rows(1)))
+    assert log.dropped == 1
+
+
+@pytest.mark.parametrize(("drop", "gone"), [("colour", ["colour"]), ("client", ["id"]), ("id", ["id"]), ("unknown", [])])
+def test_columns_can_be_left_out(tmp_path, manifest, drop, gone):
+    log = make_log(tmp_path, manifest, drop=(drop,))
+    log.append(entry(manifest, make_rows(3)))
+    log.flush()
+    frame = read_log(tmp_path)
+    for name in ("colour", "id"):
+        present = name in frame.columns and frame[name].null_count() < 3
+        assert present == (name not in gone)
+
+
+def test_an_input_named_as_a_column_of_the_log_keeps_its_name(tmp_path, manifest):
+    own = manifest.model_copy(update={"inputs": (Input(name="time", type="number", nullable=False),), "id": None})
+    log = make_log(tmp_path, own)
+    log.append(entry(own, [{"time": 4.5}]))
+    log.flush()
+    frame = read_log(tmp_path, since=NOON)
+    assert (frame["time"].to_list(), frame["seatrial_time"].to_list()) == ([4.5], [NOON])
+
+
+def test_a_log_that_cannot_be_written_counts_its_rows_and_goes_on(tmp_path, manifest, capsys):
+    folder = tmp_path / "log"
+    folder.write_text("a file is in the way")
+    log = make_log(folder, manifest)
+    for _ in range(2):
+        log.append(entry(manifest, make_rows(3)))
+        log.flush()
+    assert (log.written, log.lost) == (0, 6)
+    assert capsys.readouterr().err.count("3 rows lost") == 1, "said once, not every second"
+    folder.unlink()
+    log.append(entry(manifest, make_rows(2)))
+    log.flush()
+    assert (log.written, log.lost) == (2, 6)
+
+
+def test_a_disk_that_fills_up_while_a_part_is_written_leaves_no_part(tmp_path, manifest, capsys):
+    log = make_log(tmp_path, manifest)
+    log.append(entry(manifest, make_rows(50)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        log.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "50 rows lost" in capsys.readouterr().err
+    assert (log.lost, read_log(tmp_path).height, list(tmp_path.rglob("*.tmp"))) == (50, 0, [])
+
+
+def test_the_thread_writes_when_it_is_closed(tmp_path, manifest):
+    log = make_log(tmp_path, manifest, flush_seconds=3600)
+    log.start()
+    log.append(entry(manifest, make_rows(3)))
+    log.close()
+    assert read_log(tmp_path).height == 3
+
+
+def test_without_parts_the_log_is_an_empty_frame(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        frame = read_log(folder, since=NOON)
+        assert frame.is_empty()
+        assert frame.columns == list(OWN_COLUMNS)
+
+
+@pytest.mark.parametrize(("second", "found"), [(9, 1), (10, 1), (11, 0)])
+def test_the_log_is_read_from_a_moment_on(tmp_path, manifest, second, found):
+    log = make_log(tmp_path, manifest)
+    log.append(entry(manifest, make_rows(1), at=NOON - dt.timedelta(days=2)))
+    log.append(entry(manifest, make_rows(1), at=NOON + dt.timedelta(seconds=10)))
+    log.flush()
+    assert read_log(tmp_path, since=NOON + dt.timedelta(seconds=second)).height == found
+    assert len(parts(tmp_path)) == 2
+
+
+def test_versions_with_other_inputs_are_read_together(tmp_path, manifest):
+    other = manifest.model_copy(update={"inputs": (Input(name="tenure", type="number", nullable=False),)})
+    for one, row in ((manifest, make_rows(1)[0]), (other, {"tenure": 4})):
+        log = make_log(tmp_path, one)
+        log.append(entry(one, [row]))
+        log.flush()
+    frame = read_log(tmp_path)
+    assert (frame.height, frame["tenure"].null_count(), frame["visits"].null_count()) == (2, 1, 1)
+
+
+def test_half_written_parts_are_not_read(tmp_path, manifest):
+    log = make_log(tmp_path, manifest)
+    log.append(entry(manifest, make_rows(1)))
+    log.flush()
+    day = tmp_path / "date=2026-11-23"
+    (day / ".3-1-000009.parquet.1.tmp").write_bytes(b"PAR1 and then the power went")
+    assert read_log(tmp_path).height == 1
+
+
+def test_a_part_that_is_no_parquet_is_named(tmp_path):
+    day = tmp_path / "date=2026-11-23"
+    day.mkdir()
+    (day / "3-1-000009.parquet").write_bytes(b"not Parquet")
+    with pytest.raises(DataError, match=r"3-1-000009\.parquet"):
+        read_log(tmp_path)
+
+
+@pytest.mark.parametrize(("keep_days", "left"), [(3, 1), (4, 2), (5, 2)])
+def test_days_older_than_keep_days_are_removed(tmp_path, keep_days, left):
+    for day in ("2026-11-19", "2026-11-23"):
+        folder = tmp_path / f"date={day}"
+        folder.mkdir()
+        (folder / "3-1-000000.parquet").write_bytes(b"")
+        (folder / ".3-1-000001.parquet.1.tmp").write_bytes(b"")
+    (tmp_path / "date=unknown").mkdir()
+    remove_old_parts(tmp_path, today=NOON.date(), keep_days=keep_days)
+    assert len(list(tmp_path.glob("date=2026*"))) == left
+    assert len(list(tmp_path.glob("*/.*.tmp"))) == 1, "only today's, which somebody may be writing"
