@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError, model_validator
 
 from seatrial.errors import ParamsError, UsageError
 from seatrial.files import sha256_json
@@ -36,6 +36,13 @@ METRICS: dict[str, tuple[str, ...]] = {
 FORBIDDEN_OVERLAYS = ("model", "data", "preprocess", "train")
 
 
+def _quoted_date(value: Any) -> Any:
+    """DVC reads this section too, and stops at a bare YAML date."""
+    if isinstance(value, dt.date):
+        raise PlacedError(f'write it in quotes, "{value}": DVC cannot read a bare date')
+    return value
+
+
 class Section(BaseModel):
     """One mapping of params.yaml: frozen, and closed to keys that nobody reads."""
 
@@ -56,7 +63,7 @@ class Data(Section):
     raw: Text
     pattern: Text | None = None
     delimiter: Annotated[StrictStr, Field(min_length=1, max_length=1)] = ","
-    snapshot: dt.date | None = None
+    snapshot: Annotated[dt.date, BeforeValidator(_quoted_date)] | None = None
     contract: Text = "data/contract.yaml"
     reference: Text = "data/reference.json"
     target: Text
