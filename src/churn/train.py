@@ -158,6 +158,7 @@ def _manifest(project: Project, rows: pl.DataFrame, inputs: tuple[Input, ...], t
         groups=settings.data.groups,
         training=Training(
             data=md5_of(project.train_data),
+            held_out=md5_of(project.test_data),
             rows=rows.height,
             estimator=settings.train.estimator,
             params=settings.train.model_dump(mode="json"),

@@ -59,9 +59,13 @@ class Target(_Record):
 
 
 class Training(_Record):
-    """Where the model comes from: hash of the rows it was fitted on, how many, the estimator and its settings."""
+    """Where the model comes from: hash of the rows it was fitted on, how many, the estimator and its settings.
+
+    `held_out` is the hash of the rows that it never saw, on which its answers are a fair reference for those it gives live.
+    """
 
     data: str
+    held_out: str = ""
     rows: int
     estimator: str
     params: dict[str, Any]

@@ -1,4 +1,8 @@
-"""Classification metrics of 0/1 labels and probabilities, vectorised; tests hold them to scikit-learn's."""
+"""The metrics of a binary task, each a function of (labels 0/1, probabilities, threshold) and of weights on the rows.
+
+`METRICS` is the table: `METRICS["roc_auc"](labels, probabilities, threshold)` gives the value. Resampling asks a metric for
+its statistic instead, which maps weights of shape (b, n) to b values, so that both come from one definition.
+"""
 
 from __future__ import annotations
 
@@ -9,111 +13,216 @@ import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
-Scores = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats], Floats]
+
 BINS = 10
-TINY = np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scores:
+    """One model's probabilities of the positive class, shape (n,), and the threshold from which it answers positive."""
+
+    probabilities: Floats
+    threshold: float
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Which rows the model labels positive."""
+        return self.probabilities >= self.threshold
+
+    @property
+    def strange(self) -> int:
+        """How many answers are no probability: NaN, infinite, below 0 or above 1."""
+        return int((~((self.probabilities >= 0) & (self.probabilities <= 1))).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One metric: how it is called in sentences, its formula, which way is better, whether the threshold matters."""
+    """One metric: a function of the rows' mean parts (`parts`, `combine`), or of the ranked rows (`ranked`)."""
 
+    name: str
     title: str
-    formula: Callable[[Labels, Scores, float], float]
     higher_is_better: bool
-    uses_threshold: bool
+    uses_threshold: bool = False
+    parts: Callable[[Labels, Scores], Floats] | None = None
+    combine: Callable[[Floats], Floats] | None = None
+    ranked: Callable[[Labels, Floats], Statistic] | None = None
 
-    def __call__(self, labels: Labels, scores: Scores, threshold: float) -> float:
-        """The metric of labels (0 or 1) and probabilities of the positive class, both of shape (n,)."""
-        return self.formula(labels, scores, threshold)
+    def __call__(self, labels: Labels, probabilities: Floats, threshold: float = 0.5) -> float:
+        """The metric's value; NaN without rows, where an answer is no probability, or where a missing class leaves it undefined."""
+        scores = Scores(probabilities=np.asarray(probabilities, dtype=np.float64), threshold=threshold)
+        if len(labels) == 0 or scores.strange:
+            return float("nan")
+        return float(self.statistic(np.asarray(labels), scores)(np.ones((1, len(labels))))[0])
 
+    def statistic(self, labels: Labels, scores: Scores) -> Statistic:
+        """The metric as a function of weights, shape (b, n), that add up to n in each line; gives shape (b,)."""
+        if self.ranked is not None:
+            return self.ranked(labels, scores.probabilities)
+        parts, combine = self._sums(labels, scores)
+        return lambda weights: combine(weights @ parts / parts.shape[0])
 
-def _roc_auc(labels: Labels, scores: Scores, threshold: float) -> float:
-    """Mann-Whitney U over the number of pairs, ties counted half."""
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if not positives or not negatives:
-        return float("nan")
-    return float((midranks(scores)[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    def leave_one_out(self, labels: Labels, scores: Scores) -> Floats | None:
+        """The metric without each row in turn, its class keeping its weight, in O(n), shape (n,); None for ranked metrics.
 
+        The class's other rows stand in for the row, as they do in a bootstrap that is stratified by class.
+        """
+        if self.ranked is not None:
+            return None
+        parts, combine = self._sums(labels, scores)
+        totals = np.broadcast_to(parts.sum(axis=0), parts.shape).copy()
+        for label in (0, 1):
+            rows = labels == label
+            count = int(rows.sum())
+            if count > 1:
+                mean = parts[rows].mean(axis=0)
+                totals[rows] += (mean - parts[rows]) * count / (count - 1)
+        return combine(totals / len(labels))
 
-def midranks(values: Scores) -> Scores:
-    """Ranks from 1, equal values sharing the mean of theirs; shape (n,)."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    middle: Scores = ends - (counts - 1) / 2
-    return np.asarray(middle[inverse], dtype=np.float64)
-
-
-def _pr_auc(labels: Labels, scores: Scores, threshold: float) -> float:
-    """Average precision: the sum over thresholds of the gain in recall times the precision."""
-    if not labels.sum():
-        return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    hits = np.cumsum(labels[order])[ends]
-    return float(np.sum(np.diff(hits, prepend=0) / labels.sum() * hits / (ends + 1)))
-
-
-def confusion(labels: Labels, scores: Scores, threshold: float) -> tuple[int, int, int, int]:
-    """True positives, false positives, false negatives, true negatives; a probability at the threshold is positive."""
-    predicted = scores >= threshold
-    hits = int((predicted & (labels == 1)).sum())
-    false_alarms, misses = int(predicted.sum()) - hits, int(labels.sum()) - hits
-    return hits, false_alarms, misses, len(labels) - hits - false_alarms - misses
-
-
-def _f1_of(hits: float, false_alarms: float, misses: float) -> float:
-    whole = 2 * hits + false_alarms + misses
-    return 2 * hits / whole if whole else 0.0
+    def _sums(self, labels: Labels, scores: Scores) -> tuple[Floats, Callable[[Floats], Floats]]:
+        if self.parts is None or self.combine is None:
+            raise TypeError(f"the metric {self.name} has neither parts nor ranks")
+        return self.parts(labels, scores), self.combine
 
 
-def _f1(labels: Labels, scores: Scores, threshold: float) -> float:
-    hits, false_alarms, misses, _ = confusion(labels, scores, threshold)
-    return _f1_of(hits, false_alarms, misses)
+def _confusion(labels: Labels, scores: Scores) -> Floats:
+    """True positives, false positives, false negatives and true negatives, shape (n, 4)."""
+    actual, positive = labels == 1, scores.positive
+    return np.column_stack([actual & positive, ~actual & positive, actual & ~positive, ~actual & ~positive]).astype(np.float64)
 
 
-def _weighted_f1(labels: Labels, scores: Scores, threshold: float) -> float:
-    """F1 of both classes, weighted by how many rows they have."""
-    hits, false_alarms, misses, rejections = confusion(labels, scores, threshold)
-    positives, negatives = hits + misses, false_alarms + rejections
-    return (positives * _f1_of(hits, false_alarms, misses) + negatives * _f1_of(rejections, misses, false_alarms)) / len(labels)
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """Quotients, 0 where the divisor is 0."""
+    quotients: Floats = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+    return quotients
 
 
-def _accuracy(labels: Labels, scores: Scores, threshold: float) -> float:
-    return float(np.mean((scores >= threshold) == (labels == 1)))
+def _f1(means: Floats) -> Floats:
+    """2tp/(2tp + fp + fn), 0 where nothing is positive (van Rijsbergen 1979)."""
+    true, wrong = means[..., 0], means[..., 1] + means[..., 2]
+    return _ratio(2 * true, 2 * true + wrong)
 
 
-def row_log_loss(labels: Labels, scores: Scores) -> Scores:
-    """Log loss of each row, probabilities kept off 0 and 1 by the smallest step of a float."""
-    kept = np.clip(scores, TINY, 1 - TINY)
-    return np.asarray(-np.where(labels == 1, np.log(kept), np.log1p(-kept)), dtype=np.float64)
+def _weighted_f1(means: Floats) -> Floats:
+    """F1 of both classes, each weighted by its share of the rows."""
+    positives = means[..., 0] + means[..., 2]
+    weighted: Floats = positives * _f1(means) + (1 - positives) * _f1(means[..., [3, 2, 1, 0]])
+    return weighted
 
 
-def _log_loss(labels: Labels, scores: Scores, threshold: float) -> float:
-    return float(row_log_loss(labels, scores).mean())
+def _only(means: Floats) -> Floats:
+    first: Floats = means[..., 0]
+    return first
 
 
-def _brier(labels: Labels, scores: Scores, threshold: float) -> float:
-    return float(np.mean((scores - labels) ** 2))
+def _correct(labels: Labels, scores: Scores) -> Floats:
+    right: Floats = ((labels == 1) == scores.positive).astype(np.float64)
+    return right[:, None]
 
 
-def _calibration_error(labels: Labels, scores: Scores, threshold: float) -> float:
-    """Expected calibration error over ten bins of equal count: mean distance of predicted and observed rate (Naeini 2015)."""
-    order = np.argsort(scores, kind="stable")
-    parts = np.array_split(order, min(BINS, len(order)))
-    gaps = [len(part) * abs(float(scores[part].mean()) - float(labels[part].mean())) for part in parts]
-    return sum(gaps) / len(order)
+def _surprise(labels: Labels, scores: Scores) -> Floats:
+    """-log of the probability given to the true class, at least the smallest step above 0 (Good 1952)."""
+    own = np.where(labels == 1, scores.probabilities, 1 - scores.probabilities)
+    smallest = np.finfo(np.float64).eps
+    losses: Floats = -np.log(np.clip(own, smallest, 1 - smallest))
+    return losses[:, None]
+
+
+def _squared(labels: Labels, scores: Scores) -> Floats:
+    """Squared distance of the probability from the label (Brier 1950)."""
+    return np.square(scores.probabilities - labels)[:, None]
+
+
+def _ranks(labels: Labels, probabilities: Floats, *, descending: bool) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Map weights to the cumulated weight of the positive and of all rows at the end of each tie, shape (b, ties + 1), from 0.
+
+    Rows of one probability stand or fall together, so the order of rows in the table does not matter.
+    """
+    order = np.argsort(-probabilities if descending else probabilities, kind="stable")
+    ranked = probabilities[order]
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    actual = (labels[order] == 1).astype(np.float64)
+
+    def cumulate(weights: Floats) -> tuple[Floats, Floats]:
+        sorted_weights = weights[:, order]
+        positives = np.cumsum(sorted_weights * actual, axis=1)[:, ends]
+        rows = np.cumsum(sorted_weights, axis=1)[:, ends]
+        return _from_zero(positives), _from_zero(rows)
+
+    return cumulate
+
+
+def _from_zero(sums: Floats) -> Floats:
+    return np.concatenate([np.zeros((sums.shape[0], 1)), sums], axis=1)
+
+
+def _roc_auc(labels: Labels, probabilities: Floats) -> Statistic:
+    """Chance that a positive row scores above a negative one, ties counted half (Hanley and McNeil 1982)."""
+    cumulate = _ranks(labels, probabilities, descending=False)
+
+    def value(weights: Floats) -> Floats:
+        positives, rows = cumulate(weights)
+        negatives = rows - positives
+        pairs = (np.diff(positives, axis=1) * (negatives[:, :-1] + negatives[:, 1:]) / 2).sum(axis=1)
+        return _or_nan(pairs, positives[:, -1] * negatives[:, -1])
+
+    return value
+
+
+def _pr_auc(labels: Labels, probabilities: Floats) -> Statistic:
+    """Average precision: Σ (R_k - R_{k-1})·P_k over the distinct probabilities, from the highest, without interpolation."""
+    cumulate = _ranks(labels, probabilities, descending=True)
+
+    def value(weights: Floats) -> Floats:
+        positives, rows = cumulate(weights)
+        precision = _ratio(positives[:, 1:], rows[:, 1:])
+        return _or_nan((np.diff(positives, axis=1) * precision).sum(axis=1), positives[:, -1])
+
+    return value
+
+
+def _or_nan(above: Floats, below: Floats) -> Floats:
+    quotients: Floats = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+    return quotients
+
+
+def _calibration_error(labels: Labels, probabilities: Floats) -> Statistic:
+    """Expected calibration error over ten bins of equal count: the mean distance of mean probability and share of positives.
+
+    Bins of equal count, not of equal width (Nguyen and O'Connor 2015), which stay filled when most answers are alike. A
+    bin's edge that falls within a row, or within rows of one probability, takes its part of them.
+    """
+    cumulate = _ranks(labels, probabilities, descending=False)
+    distinct = np.unique(probabilities)
+
+    def value(weights: Floats) -> Floats:
+        positives, rows = cumulate(weights)
+        expected = _from_zero(np.cumsum(np.diff(rows, axis=1) * distinct, axis=1))
+        edges = np.linspace(0, weights.shape[1], BINS + 1)
+        lines = zip(rows, positives, expected, strict=True)
+        distances: Floats = np.array([_bin_distance(edges, *line) for line in lines]) / weights.shape[1]
+        return distances
+
+    return value
+
+
+def _bin_distance(edges: Floats, rows: Floats, positives: Floats, expected: Floats) -> float:
+    observed, predicted = np.diff(np.interp(edges, rows, positives)), np.diff(np.interp(edges, rows, expected))
+    return float(np.abs(observed - predicted).sum())
 
 
 METRICS: dict[str, Metric] = {
-    "roc_auc": Metric(title="ROC AUC", formula=_roc_auc, higher_is_better=True, uses_threshold=False),
-    "pr_auc": Metric(title="PR AUC", formula=_pr_auc, higher_is_better=True, uses_threshold=False),
-    "f1": Metric(title="F1", formula=_f1, higher_is_better=True, uses_threshold=True),
-    "weighted_f1": Metric(title="weighted F1", formula=_weighted_f1, higher_is_better=True, uses_threshold=True),
-    "accuracy": Metric(title="accuracy", formula=_accuracy, higher_is_better=True, uses_threshold=True),
-    "log_loss": Metric(title="log loss", formula=_log_loss, higher_is_better=False, uses_threshold=False),
-    "brier": Metric(title="Brier score", formula=_brier, higher_is_better=False, uses_threshold=False),
-    "calibration_error": Metric(title="calibration error", formula=_calibration_error, higher_is_better=False, uses_threshold=False),
+    metric.name: metric
+    for metric in (
+        Metric(name="roc_auc", title="ROC AUC", higher_is_better=True, ranked=_roc_auc),
+        Metric(name="pr_auc", title="PR AUC", higher_is_better=True, ranked=_pr_auc),
+        Metric(name="f1", title="F1", higher_is_better=True, uses_threshold=True, parts=_confusion, combine=_f1),
+        Metric(name="weighted_f1", title="weighted F1", higher_is_better=True, uses_threshold=True, parts=_confusion, combine=_weighted_f1),
+        Metric(name="accuracy", title="accuracy", higher_is_better=True, uses_threshold=True, parts=_correct, combine=_only),
+        Metric(name="log_loss", title="log loss", higher_is_better=False, parts=_surprise, combine=_only),
+        Metric(name="brier", title="Brier score", higher_is_better=False, parts=_squared, combine=_only),
+        Metric(name="calibration_error", title="calibration error", higher_is_better=False, ranked=_calibration_error),
+    )
 }
-"""The metrics by their names in params.yaml."""
+"""Each metric of a binary task by its name in params.yaml."""

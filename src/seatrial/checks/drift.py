@@ -157,7 +157,7 @@ def _columns(policy: Drift, columns: Sequence[ColumnFacts]) -> Check:
 
 
 def _prediction(predictions: Predictions) -> Check:
-    """Whether the champion answers other probabilities now than on the rows that it learned from."""
+    """Whether the champion answers other probabilities now than on its held-out rows."""
     name = "drift.prediction"
     if predictions.strange:
         message = f"{predictions.strange} logged probabilities are missing or no numbers: the log is damaged, or the model is"
@@ -166,7 +166,7 @@ def _prediction(predictions: Predictions) -> Check:
         return Check(name=name, outcome=Outcome.INCONCLUSIVE, message="there are no probabilities to compare")
     outcome = Outcome.FAIL if predictions.score.drifted else Outcome.PASS
     moved = "moved away from" if predictions.score.drifted else "look like"
-    message = f"the answered probabilities {moved} those on the training rows: {predictions.score}"
+    message = f"the answered probabilities {moved} those on the held-out rows: {predictions.score}"
     return Check(name=name, outcome=outcome, message=message, observed=predictions.score.value, limit=float(predictions.score.limit))
 
 

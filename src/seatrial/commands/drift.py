@@ -216,13 +216,26 @@ def _judge(project: Project, policy: Drift, case: _Case) -> tuple[Verdict, str]:
     then, now = _sample(reference, policy.max_rows), _sample(case.rows, policy.max_rows)
     tested = [_tested(column, then, now, policy) for column in kept if _comparable(measure(column, then, now))]
     answers = now[_own_columns(case.bundle)["probability"]]
-    predicted = _predictions(Runtime(case.bundle).score_frame(then), answers, inputs, policy)
+    fair = _sample(_unseen_rows(project, case.bundle, reference), policy.max_rows)
+    predicted = _predictions(Runtime(case.bundle).score_frame(fair), answers, inputs, policy)
     scores, html = compare(tested, alone=predicted, drifted_share=_share(policy, len(tested)))
     facts = [replace(measure(one, reference, case.rows, logged=one in kept), score=scores.get(one.name)) for one in inputs]
     predictions = Predictions(strange=_strange(case), score=scores[predicted[0].name] if predicted else None)
     verdict = Verdict(kind="drift", subject=case.subject, checks=drift_checks(policy, case.window, facts, predictions))
     title = f"Drift: {project.settings.registered_model} version {case.version}{' (simulation)' if case.window.simulated else ''}"
     return verdict, framed(html, title=title, head=page_head(verdict, policy, case.window, reference.height))
+
+
+def _unseen_rows(project: Project, bundle: Bundle, reference: pl.DataFrame) -> pl.DataFrame:
+    """The rows that the champion was held back from: on those that it was fitted on, a model is surer of itself than anywhere.
+
+    The training rows stand in where the held-out rows at hand are not the ones that its manifest names.
+    """
+    from seatrial.stages import read_rows
+
+    held_out = bundle.manifest.training.held_out
+    known = bool(held_out) and project.test_data.exists() and md5_of(project.test_data) == held_out
+    return read_rows(project.test_data) if known else reference
 
 
 def measure(column: Input, reference: pl.DataFrame, current: pl.DataFrame, *, logged: bool = True) -> ColumnFacts:
@@ -305,7 +318,7 @@ def _bounded(then: pl.Series, now: pl.Series) -> tuple[list[str | None], list[st
 
 
 def _predictions(before: Any, answers: pl.Series, inputs: Sequence[Input], policy: Drift) -> list[ColumnPair]:
-    """The champion's probabilities on the training rows and the logged ones; nothing where none was logged."""
+    """The champion's probabilities on rows that it never saw and the logged ones; nothing where none was logged."""
     import polars as pl
 
     from seatrial.evidently_report import ColumnPair

@@ -1,0 +1,168 @@
+"""Take the gated challenger live, step by step, and back again if it misbehaves.
+
+0 promoted, or nothing to do · 1 refused or rolled back · 3 undecided (back on the champion), or held for approval · 130
+interrupted (back on the champion).
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from seatrial.deploy import deploy
+from seatrial.errors import UsageError
+from seatrial.project import Project
+from seatrial.report import print_verdict
+from seatrial.rollout import Action, Decision
+from seatrial.rollout_state import Counts, Evidence, Plan, exposure
+from seatrial.tools import local_tools
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--approve", action="store_true", help="give the approval that the environment asks for (needs --reason)")
+    parser.add_argument("--retry", action="store_true", help="try a bundle again that was rolled back, with new evidence (needs --reason)")
+    parser.add_argument("--reason", help="why, for the journal and the ledger")
+
+
+def run(project: Project, options: argparse.Namespace) -> int:
+    """Deploy what the gate passed; the exit code says how it ended."""
+    if (options.approve or options.retry) and not (options.reason or "").strip():
+        raise UsageError("--approve and --retry are a person's word: they need a reason", hint="add --reason '…'")
+    with _terminated_as_interrupted(), _view() as view:
+        tools = local_tools(project, say=view.say, show=view.show)
+        done = deploy(project, tools, approve=options.reason if options.approve else None, retry=options.reason if options.retry else None)
+    rollout = project.settings.rollout
+    place = f" (http://{rollout.host}:{rollout.port}/invocations)" if done.exit_code == 0 else ""
+    print(f"deploy: {done.message}{place}")
+    if done.verdict is not None:
+        print_verdict(done.verdict, title="deploy", path="metrics/rollout.json")
+    return done.exit_code
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM (a CI job that is cancelled) ends a rollout as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class PlainView:
+    """One line for each change: for CI and files."""
+
+    def say(self, text: str) -> None:
+        """Print a sentence."""
+        print(f"deploy: {text}", flush=True)
+
+    def show(self, plan: Plan, decision: Decision) -> None:
+        """Print what is decided; waiting is not."""
+        if decision.action is not Action.WAIT:
+            self.say(headline(plan, decision))
+
+
+class LiveView:
+    """A table that is rewritten in place: for a terminal."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+
+    def say(self, text: str) -> None:
+        """Print a sentence above the table."""
+        self._live.console.print(f"deploy: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def show(self, plan: Plan, decision: Decision) -> None:
+        """Show the decision; a change stays on the screen as a line."""
+        if decision.action is not Action.WAIT:
+            self.say(headline(plan, decision))
+        self._live.update(_table(plan, decision))
+
+
+@contextmanager
+def _view() -> Iterator[PlainView | LiveView]:
+    if not sys.stdout.isatty():
+        yield PlainView()
+        return
+    with _LazyLive() as live:
+        yield LiveView(live)
+
+
+class _LazyLive:
+    """rich's live display, imported once there is something to show: an answer without a rollout does not pay for it."""
+
+    def __init__(self) -> None:
+        self._live: Any = None
+
+    def __enter__(self) -> _LazyLive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @property
+    def console(self) -> Any:
+        """rich's console."""
+        return self._started().console
+
+    def update(self, table: Group) -> None:
+        """Show another table."""
+        self._started().update(table, refresh=True)
+
+    def _started(self) -> Any:
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(auto_refresh=False, transient=True)
+            self._live.start()
+        return self._live
+
+
+def headline(plan: Plan, decision: Decision) -> str:
+    """A decision as one line: what comes next, and why."""
+    weight, mirror = exposure(plan, decision.state)
+    target = {
+        Action.START: "starting",
+        Action.ADVANCE: "mirror" if mirror else f"{weight} %",
+        Action.PROMOTE: "promote",
+        Action.ROLL_BACK: "roll back",
+    }.get(decision.action, str(decision.action))
+    return f"{target} · {decision.reason}"
+
+
+def _table(plan: Plan, decision: Decision) -> Group:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    state = decision.state
+    weight, mirror = exposure(plan, state)
+    counts = state.counts or Evidence(step=plan.steps[state.step])
+    table = Table(title=f"{state.phase} · step {state.step + 1} of {len(plan.steps)}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in ("variant", "version", "weight", "requests", "failures"):
+        table.add_column(name, justify="left" if name == "variant" else "right")
+    sides = (
+        ("champion", state.champion, f"{100 - weight} %", counts.champion),
+        ("challenger", state.challenger, "mirror" if mirror else f"{weight} %", counts.challenger),
+    )
+    for role, pin, share, seen in sides:
+        table.add_row(role, str(pin.version) if pin else "–", share, *_numbers(seen))
+    judged = f"log e-value {decision.log_e:.2f}, goes back at {decision.log_limit:.2f}"
+    return Group(table, Text(judged), Text(f"{decision.action}: {decision.reason}"))
+
+
+def _numbers(seen: Counts) -> tuple[str, str]:
+    return f"{seen.requests:,}", f"{seen.failures:,}"

@@ -1,0 +1,128 @@
+"""Test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes.
+
+The same bundle, data, policy, champion and suite are answered from the recorded verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from seatrial import __version__
+from seatrial.adapters.registry import RegisteredVersion, read_alias, registry_uri
+from seatrial.bundle import read_digest
+from seatrial.errors import DataError, UsageError
+from seatrial.files import md5_of, sha256_of_tree, write_atomic
+from seatrial.project import Project
+from seatrial.report import print_verdict, verdict_page
+from seatrial.verdict import Check, Outcome, Verdict
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--again", action="store_true", help="measure again, even where a recorded verdict answers")
+
+
+def run(project: Project, options: argparse.Namespace) -> int:
+    """Judge the bundle in `artifacts/model`; the exit code is the verdict's."""
+    verdict, recorded = gate(project, again=options.again)
+    print_verdict(verdict, title="gate", path="metrics/gate.json", recorded=recorded)
+    return verdict.outcome.exit_code
+
+
+def gate(project: Project, *, again: bool = False) -> tuple[Verdict, bool]:
+    """The verdict on the bundle in `artifacts/model`, and whether it was answered from the record.
+
+    A pass registers the version with digest and verdict as tags, and moves `challenger` to it. Raises BundleError,
+    DataError or RegistryError where there is nothing to judge, or nothing to judge it with.
+    """
+    champion = read_alias(project, "champion")
+    subject = subject_of(project, champion)
+    if champion is not None and champion.digest == subject["bundle"]:
+        return _already_champion(project, subject, champion), True
+    recorded = None if again else Verdict.recorded(project.verdict("gate"), kind="gate", subject=subject)
+    if recorded is not None:
+        register(project, recorded)
+        return recorded, True
+    verdict = measure(project, subject, champion)
+    verdict.save(project.verdict("gate"))
+    write_atomic(project.report("gate.html"), verdict_page(verdict, title="Gate").encode())
+    register(project, verdict)
+    return verdict, False
+
+
+def subject_of(project: Project, champion: RegisteredVersion | None) -> dict[str, Any]:
+    """What the verdict is about: any change of these makes a recorded one void."""
+    settings = project.settings
+    suite = project.root / settings.gate.suite
+    if not suite.is_dir():
+        raise UsageError(
+            f"gate.suite: there is no folder {settings.gate.suite}", hint="write the model test suite there; docs/gate.md shows how"
+        )
+    try:
+        test_data = md5_of(project.test_data)
+    except FileNotFoundError:
+        raise DataError("there are no held-out rows in data/processed", hint="make them: nox -s train") from None
+    return {
+        "bundle": read_digest(project.bundle),
+        "test_data": test_data,
+        "policy": settings.gate_policy,
+        "champion": champion.digest if champion else None,
+        "anchor": None,
+        "suite": sha256_of_tree(suite, suffixes=(".py",)),
+        "seatrial": __version__,
+    }
+
+
+def measure(project: Project, subject: dict[str, Any], champion: RegisteredVersion | None) -> Verdict:
+    """Measure all that the gate asks, and decide."""
+    from seatrial.evidence import gather
+    from seatrial.gate import decide
+
+    evidence = gather(project, champion, subject["bundle"], lambda words: print(f"gate: {words}", flush=True))
+    return decide(subject, project.settings.gate, evidence, environment=project.settings.environment)
+
+
+def _already_champion(project: Project, subject: dict[str, Any], champion: RegisteredVersion) -> Verdict:
+    """The bundle serves already: the verdict under which it was promoted stands, and nothing is registered."""
+    path = project.verdict("gate")
+    try:
+        verdict = Verdict.load(path, kind="gate")
+        if verdict.digest == champion.gate:
+            return verdict
+    except Exception:  # noqa: BLE001, S110 - whatever is wrong with the file, the registry's record is what counts
+        pass
+    sentence = f"already champion (version {champion.version}), promoted under the gate verdict {champion.gate[:19]}…; nothing to deploy"
+    verdict = Verdict(kind="gate", subject=subject, checks=(Check(name="champion.same_bundle", outcome=Outcome.PASS, message=sentence),))
+    verdict.save(path)
+    return verdict
+
+
+def register(project: Project, verdict: Verdict) -> None:
+    """Make a bundle that passed the challenger; one that is registered under this verdict already costs a look, no more."""
+    if verdict.outcome is not Outcome.PASS:
+        return
+    known = read_alias(project, "challenger")
+    if known is not None and (known.digest, known.gate) == (verdict.subject["bundle"], verdict.digest):
+        return
+    from seatrial.adapters.registry import register_version
+    from seatrial.adapters.tracking import log_run, run_tags
+    from seatrial.bundle import load_bundle, store_bundle
+    from seatrial.commands.train import read_evaluation
+    from seatrial.files import canonical_json
+
+    bundle = load_bundle(project.bundle, expected=verdict.subject["bundle"])
+    store_bundle(bundle, project.home / "store")
+    run_id, _ = log_run(project, bundle, read_evaluation(project))
+    tags = run_tags(project, bundle) | {"seatrial.test_data": verdict.subject["test_data"], "seatrial.outcome": verdict.outcome.value}
+    found = register_version(
+        project, bundle, run_id=run_id, gate=verdict.digest, verdict=canonical_json(verdict.to_dict()).decode(), tags=tags
+    )
+    print(f"gate: registered version {found.version} of {project.settings.registered_model!r} in {_place(project)}, challenger now")
+
+
+def _place(project: Project) -> str:
+    from seatrial.adapters.registry import shown
+
+    uri = registry_uri(project)
+    return "mlflow.db" if uri.startswith("sqlite:") else shown(uri)

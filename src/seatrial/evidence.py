@@ -1,0 +1,163 @@
+"""What the gate looks at: both bundles scored now, from their bytes, on the same held-out rows, through the serving runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.adapters.registry import RegisteredVersion, fetch_bundle
+from seatrial.bundle import Input, Manifest, load_bundle
+from seatrial.checks.behaviour import Kind, Perturbation, Recorded
+from seatrial.errors import BundleError, DataError, RegistryError
+from seatrial.gate import Champion, Evidence
+from seatrial.latency import measure_latency
+from seatrial.metrics import Scores
+from seatrial.serving.replica import score_elsewhere, scores_digest
+from seatrial.serving.runtime import Probabilities, Runtime
+from seatrial.stages import read_rows
+from seatrial.suite import SuiteResult, run_suite
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from seatrial.project import Project
+
+UNSEEN = "never seen before"
+FAR = 10.0
+ROBUSTNESS_ROWS = 500
+LATENCY_ROWS = 200
+SUITE_S = 900.0
+
+
+def labels_of(manifest: Manifest, rows: pl.DataFrame) -> NDArray[np.int64]:
+    """Whether each row is of the positive class, as 0 and 1, shape (n,)."""
+    if manifest.target.name not in rows.columns:
+        raise DataError(
+            f"the held-out rows have no column {manifest.target.name!r}, the target", hint="make them again: nox -s train -- --force"
+        )
+    return np.asarray(rows[manifest.target.name].cast(str) == manifest.target.positive, dtype=np.int64)
+
+
+def groups_of(names: tuple[str, ...], rows: pl.DataFrame) -> dict[str, list[str]]:
+    """The group of each row as text, by group column; a missing value is a group of its own."""
+    return {name: [("missing" if value is None else str(value)) for value in rows[name]] for name in names}
+
+
+def perturbed(manifest: Manifest, rows: pl.DataFrame) -> Iterator[tuple[Kind, str, pl.DataFrame]]:
+    """The rows with one column changed at a time: kind of change, column, table.
+
+    Nullable columns become missing; categories become one that nobody has seen; numbers move ten ranges below and above
+    what training saw.
+    """
+    import polars as pl
+
+    for column in manifest.inputs:
+        if column.nullable:
+            yield "missing", column.name, rows.with_columns(pl.lit(None, dtype=rows[column.name].dtype).alias(column.name))
+        if column.type == "category":
+            yield "unseen", column.name, rows.with_columns(pl.lit(UNSEEN).alias(column.name))
+        for value in _far_values(column):
+            yield "range", column.name, rows.with_columns(pl.lit(value).alias(column.name))
+
+
+def _far_values(column: Input) -> tuple[float, ...]:
+    if column.type not in ("number", "integer") or column.minimum is None or column.maximum is None:
+        return ()
+    width = max(column.maximum - column.minimum, 1.0) * FAR
+    return column.minimum - width, column.maximum + width
+
+
+def gather(project: Project, version: RegisteredVersion | None, digest: str, say: Callable[[str], None]) -> Evidence:
+    """Measure the bundle in `artifacts/model` and the champion on the held-out rows; `say` is told what comes next.
+
+    Raises BundleError or DataError where the challenger cannot be scored; a champion that cannot be is part of the evidence.
+    """
+    policy, rows = project.settings.gate, read_rows(project.test_data)
+    say(f"scoring {rows.height:,} held-out rows")
+    runtime, answers = score(project.bundle, digest, rows)
+    manifest = runtime.bundle.manifest
+    champion, folder = _champion(project, version, rows, manifest)
+    say("scoring them again in a second process")
+    digests = (scores_digest(answers), score_elsewhere(project.bundle, digest, project.test_data))
+    say(f"running the model test suite in {policy.suite}")
+    suite = _suite(project, digest, version, folder)
+    say(f"timing {policy.latency.requests:,} requests to the real server")
+    return Evidence(
+        labels=labels_of(manifest, rows),
+        challenger=Scores(probabilities=answers, threshold=manifest.threshold),
+        champion=champion,
+        groups=groups_of(project.settings.data.groups, rows),
+        perturbations=tuple(_perturbations(runtime, rows.head(ROBUSTNESS_ROWS))),
+        digests=digests,
+        golden=_golden(runtime),
+        bundle_bytes=runtime.bundle.size,
+        latency=_latency(project, digest, version, folder, first_rows(manifest, rows, LATENCY_ROWS)),
+        suite=suite,
+    )
+
+
+def _champion(
+    project: Project, version: RegisteredVersion | None, rows: pl.DataFrame, manifest: Manifest
+) -> tuple[Champion | None, Path | None]:
+    """The champion's answers to the same rows and the folder of its bytes, or in words why there are none."""
+    if version is None:
+        return None, None
+    try:
+        folder = fetch_bundle(project, version, project.home / "store")
+        runtime, answers = score(folder, version.digest, rows)
+    except (BundleError, DataError, RegistryError) as error:
+        return Champion(problem=error.message), None
+    mine, theirs = ({column.name for column in one.inputs} for one in (manifest, runtime.bundle.manifest))
+    scores = Scores(probabilities=answers, threshold=runtime.bundle.manifest.threshold)
+    return Champion(scores=scores, only_challenger=tuple(sorted(mine - theirs)), only_champion=tuple(sorted(theirs - mine))), folder
+
+
+def _perturbations(runtime: Runtime, rows: pl.DataFrame) -> Iterator[Perturbation]:
+    before = runtime.score_frame(rows)
+    for kind, column, table in perturbed(runtime.bundle.manifest, rows):
+        yield Perturbation(kind=kind, column=column, before=before, after=runtime.score_frame(table))
+
+
+def _golden(runtime: Runtime) -> Recorded:
+    import polars as pl
+
+    golden = runtime.bundle.golden
+    given = runtime.score_frame(pl.from_dicts([one["row"] for one in golden], infer_schema_length=None))
+    return Recorded(promised=[one["probability"] for one in golden], given=given.tolist())
+
+
+def _suite(project: Project, digest: str, version: RegisteredVersion | None, folder: Path | None) -> tuple[SuiteResult, ...]:
+    subject = {
+        "bundle": str(project.bundle),
+        "digest": digest,
+        "champion": str(folder) if folder else None,
+        "champion_digest": version.digest if version and folder else None,
+    }
+    policy = project.settings.gate
+    return run_suite(project.root / policy.suite, root=project.root, subject=subject, timeout=SUITE_S)
+
+
+def _latency(
+    project: Project, digest: str, version: RegisteredVersion | None, folder: Path | None, rows: list[dict[str, Any]]
+) -> dict[str, list[float]]:
+    bundles = {"challenger": (project.bundle, digest)}
+    if version is not None and folder is not None:
+        bundles["champion"] = (folder, version.digest)
+    policy = project.settings.gate.latency
+    return measure_latency(bundles, rows, requests=policy.requests, rate=float(policy.rate))
+
+
+def score(folder: Path, digest: str, rows: pl.DataFrame) -> tuple[Runtime, Probabilities]:
+    """The bundle in ONNX Runtime and its probability for each row; BundleError or DataError where it cannot answer."""
+    runtime = Runtime(load_bundle(folder, expected=digest))
+    return runtime, runtime.score_frame(rows)
+
+
+def first_rows(manifest: Manifest, rows: pl.DataFrame, count: int) -> list[dict[str, Any]]:
+    """Rows as a client sends them: the model's inputs by name."""
+    records: list[dict[str, Any]] = rows.select([column.name for column in manifest.inputs]).head(count).to_dicts()
+    return records

@@ -1,0 +1,215 @@
+"""Uncertainty of a metric, of one model or between two on the same rows: paired stratified bootstrap, and DeLong for ROC AUC.
+
+All resamples are shared by both models and by all metrics. They are drawn within each class, as weights on the rows, a
+chunk at a time, so that memory stays bounded however many rows there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.metrics import METRICS, Floats, Labels, Metric, Scores, Statistic
+from seatrial.statistics import Estimate, NormalEstimate, ProportionEstimate, normal_cdf, normal_quantile, paired_proportions
+
+CHUNK_CELLS = 2_000_000
+"""Weights that are held at a time: 16 MB, and a few times that while they are made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BootstrapEstimate:
+    """A value with its sorted replicates: BCa bounds (Efron 1987), or percentile bounds where both corrections are 0."""
+
+    value: float
+    replicates: Floats
+    bias: float = 0.0
+    acceleration: float = 0.0
+    method: str = "stratified bootstrap, percentile"
+
+    @property
+    def error(self) -> float:
+        """Standard deviation of the replicates; 0 where they differ by rounding only."""
+        spread = float(self.replicates.std())
+        return spread if spread > 1e-12 else 0.0
+
+    def lower(self, alpha: float) -> float:
+        """One-sided lower bound."""
+        return self._quantile(normal_quantile(alpha))
+
+    def upper(self, alpha: float) -> float:
+        """One-sided upper bound."""
+        return self._quantile(normal_quantile(1 - alpha))
+
+    def p_above(self, limit: float) -> float:
+        """P-value against a truth below `limit`, at least about 1 in the number of replicates."""
+        return self._level(limit) if self.error else float(self.value < limit)
+
+    def p_below(self, limit: float) -> float:
+        """P-value against a truth above `limit`."""
+        return 1 - self._level(limit) if self.error else float(self.value > limit)
+
+    def _quantile(self, z: float) -> float:
+        shifted = self.bias + z
+        corrected = self.bias + shifted / max(1 - self.acceleration * shifted, 1e-6)
+        return float(np.quantile(self.replicates, normal_cdf(corrected)))
+
+    def _level(self, limit: float) -> float:
+        """The alpha whose bound is `limit`: the BCa correction turned round."""
+        count = len(self.replicates)
+        below = np.searchsorted(self.replicates, limit, "left") + np.searchsorted(self.replicates, limit, "right")
+        share = min(max(float(below) / (2 * count), 0.5 / count), 1 - 0.5 / count)
+        shifted = normal_quantile(share) - self.bias
+        return normal_cdf(shifted / max(1 + self.acceleration * shifted, 1e-6) - self.bias)
+
+
+def estimate_metrics(names: Iterable[str], labels: Labels, scores: Scores, *, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Each metric of one model with its uncertainty; ROC AUC by DeLong, accuracy by Wilson, the others by bootstrap."""
+    found: dict[str, Estimate] = {}
+    samples: dict[str, _Sample] = {}
+    for name in names:
+        if name == "roc_auc":
+            found[name] = delong(labels, scores.probabilities)
+        elif name == "accuracy":
+            right = int(((labels == 1) == scores.positive).sum())
+            found[name] = ProportionEstimate(successes=right, rows=len(labels))
+        else:
+            samples[name] = _single(METRICS[name], labels, scores)
+    return found | _bootstrap(samples, labels, resamples=resamples, seed=seed)
+
+
+def estimate_differences(
+    names: Iterable[str], labels: Labels, challenger: Scores, champion: Scores, *, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """Challenger minus champion on the same rows, for each metric; accuracy by its discordant rows."""
+    found: dict[str, Estimate] = {}
+    samples: dict[str, _Sample] = {}
+    for name in names:
+        if name == "roc_auc":
+            found[name] = delong_difference(labels, challenger.probabilities, champion.probabilities)
+        elif name == "accuracy":
+            found[name] = _accuracy_difference(labels, challenger, champion)
+        else:
+            samples[name] = _difference(METRICS[name], labels, challenger, champion)
+    return found | _bootstrap(samples, labels, resamples=resamples, seed=seed)
+
+
+def _accuracy_difference(labels: Labels, challenger: Scores, champion: Scores) -> Estimate:
+    right, was_right = challenger.positive == (labels == 1), champion.positive == (labels == 1)
+    return paired_proportions(int((right & ~was_right).sum()), int((~right & was_right).sum()), len(labels))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sample:
+    """What is resampled: a function of the rows' weights, and its value without each row where that costs O(n)."""
+
+    statistic: Statistic
+    without: Floats | None
+
+
+def _single(metric: Metric, labels: Labels, scores: Scores) -> _Sample:
+    return _Sample(statistic=metric.statistic(labels, scores), without=metric.leave_one_out(labels, scores))
+
+
+def _difference(metric: Metric, labels: Labels, challenger: Scores, champion: Scores) -> _Sample:
+    new, old = _single(metric, labels, challenger), _single(metric, labels, champion)
+    without = None if new.without is None or old.without is None else new.without - old.without
+    return _Sample(statistic=lambda weights: new.statistic(weights) - old.statistic(weights), without=without)
+
+
+def _bootstrap(samples: dict[str, _Sample], labels: Labels, *, resamples: int, seed: int) -> dict[str, Estimate]:
+    if not samples:
+        return {}
+    replicates: dict[str, list[Floats]] = {name: [] for name in samples}
+    for weights in stratified_weights(labels, resamples, seed):
+        for name, sample in samples.items():
+            replicates[name].append(sample.statistic(weights))
+    return {name: _estimate(sample, labels, np.concatenate(replicates[name])) for name, sample in samples.items()}
+
+
+def _estimate(sample: _Sample, labels: Labels, replicates: Floats) -> Estimate:
+    value = float(sample.statistic(np.ones((1, len(labels))))[0])
+    ordered = np.sort(replicates)
+    if sample.without is None:
+        return BootstrapEstimate(value=value, replicates=ordered)
+    below = float((replicates < value).mean() + (replicates == value).mean() / 2)
+    bias = normal_quantile(min(max(below, 0.5 / len(replicates)), 1 - 0.5 / len(replicates)))
+    acceleration = _acceleration(sample.without, labels)
+    return BootstrapEstimate(value=value, replicates=ordered, bias=bias, acceleration=acceleration, method="stratified bootstrap, BCa")
+
+
+def _acceleration(without: Floats, labels: Labels) -> float:
+    """Efron's acceleration for several samples: Σl³/n_s³ / 6(Σl²/n_s²)^{3/2}, l by jackknife (Davison and Hinkley 1997, 5.3)."""
+    influence = np.zeros_like(without)
+    for label in (0, 1):
+        rows = labels == label
+        count = int(rows.sum())
+        if count > 1:
+            influence[rows] = (without[rows].mean() - without[rows]) * (count - 1) / count
+    spread = float(np.square(influence).sum())
+    return float((influence**3).sum()) / (6 * spread**1.5) if spread > 1e-24 else 0.0
+
+
+def stratified_weights(labels: Labels, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each row was drawn in each resample, a chunk at a time, shape (b, n); each class keeps its size."""
+    generator = np.random.default_rng(seed)
+    classes = [rows for rows in (np.flatnonzero(labels != 1), np.flatnonzero(labels == 1)) if len(rows)]
+    chunk = max(1, CHUNK_CELLS // max(len(labels), 1))
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        weights = np.empty((size, len(labels)))
+        for rows in classes:
+            weights[:, rows] = _drawn(generator, size, len(rows))
+        yield weights
+
+
+def _drawn(generator: np.random.Generator, size: int, count: int) -> NDArray[np.int64]:
+    draws = generator.integers(0, count, size=(size, count))
+    draws += np.arange(size)[:, None] * count
+    return np.bincount(draws.ravel(), minlength=size * count).reshape(size, count)
+
+
+def delong(labels: Labels, probabilities: Floats) -> NormalEstimate:
+    """ROC AUC with its standard error (DeLong et al. 1988); NaN where a class is missing."""
+    values, covariance = _delong(labels, probabilities[None, :])
+    return NormalEstimate(value=float(values[0]), error=_root(covariance[0, 0]), method="DeLong")
+
+
+def delong_difference(labels: Labels, challenger: Floats, champion: Floats) -> NormalEstimate:
+    """Difference of two ROC AUCs on the same rows with its standard error (DeLong et al. 1988)."""
+    values, covariance = _delong(labels, np.stack([challenger, champion]))
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    return NormalEstimate(value=float(values[0] - values[1]), error=_root(variance), method="DeLong, paired")
+
+
+def _root(variance: float) -> float:
+    """Square root; 0 for what is zero but for rounding."""
+    return float(np.sqrt(variance)) if not variance < 1e-15 else 0.0
+
+
+def _delong(labels: Labels, scores: Floats) -> tuple[Floats, Floats]:
+    """ROC AUC of each line of `scores`, shape (k, n), and their covariance, by midranks in O(n log n) (Sun and Xu 2014)."""
+    positive, negative = scores[:, labels == 1], scores[:, labels != 1]
+    m, n = positive.shape[1], negative.shape[1]
+    if m == 0 or n == 0:
+        return np.full(len(scores), np.nan), np.full((len(scores), len(scores)), np.nan)
+    ranks = np.stack([_midranks(line) for line in np.concatenate([positive, negative], axis=1)])
+    above = (ranks[:, :m] - np.stack([_midranks(line) for line in positive])) / n
+    below = 1 - (ranks[:, m:] - np.stack([_midranks(line) for line in negative])) / m
+    return above.mean(axis=1), _covariance(above) / m + _covariance(below) / n
+
+
+def _covariance(lines: Floats) -> Floats:
+    """Covariance of lines, shape (k, k); of single values 1/4, the most that a value between 0 and 1 can vary."""
+    if lines.shape[1] < 2:
+        return np.eye(len(lines)) / 4
+    return np.atleast_2d(np.cov(lines))
+
+
+def _midranks(values: Floats) -> Floats:
+    """Ranks from 1, ties sharing their mean."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse]

@@ -1,0 +1,180 @@
+"""What a deployment acts with on this machine: endpoint, registry, clock, probes, and the requests that it sends itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from seatrial.rollout_state import Pairs, Pin, Plan, Smoke
+
+if TYPE_CHECKING:
+    from seatrial.adapters.endpoint import Endpoint
+    from seatrial.control import Registry
+    from seatrial.project import Project
+    from seatrial.rollout import Decision
+
+SELF_DRIVEN = ("local", "ephemeral")
+"""The environments that may be judged on replayed rows; the others wait for real traffic."""
+LONG_S = 10**6
+SLACK_S = 2.0
+
+
+class Clock(Protocol):
+    """Time as a rollout needs it."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def wall(self) -> str:
+        """Date and time for people, in UTC."""
+
+
+class Source(Protocol):
+    """Requests that a rollout sends itself."""
+
+    def start(self) -> None:
+        """Begin, or go on."""
+
+    def problem(self) -> str | None:
+        """Why no requests come any more, if none do."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a deployment acts with.
+
+    `smoke` asks the challenger its golden rows, `compare` its mirrored answers (versions, and seconds to look back); without a
+    `source` it waits for real traffic; `show` is told every decision, `say` every sentence; `who` is written beside each act.
+    """
+
+    endpoint: Endpoint
+    registry: Registry
+    clock: Clock
+    smoke: Callable[[Pin, Path], Smoke]
+    compare: Callable[[int, int, float], Pairs | None]
+    show: Callable[[Plan, Decision], None]
+    say: Callable[[str], None]
+    who: str
+    source: Source | None = None
+
+
+def local_tools(
+    project: Project, *, say: Callable[[str], None], show: Callable[[Plan, Decision], None] = lambda plan, decision: None
+) -> Tools:
+    """The real tools for a project's endpoint on this machine."""
+    from seatrial.adapters import registry
+    from seatrial.adapters.endpoint import LocalEndpoint
+
+    settings, home = project.settings, project.home
+
+    def smoke(challenger: Pin, folder: Path) -> Smoke:
+        from seatrial.probes import smoke_test
+
+        return smoke_test(home, challenger, folder)
+
+    def compare(champion: int, challenger: int, seconds: float) -> Pairs | None:
+        from seatrial.probes import compare_mirrored
+
+        return compare_mirrored(home / "log", champion, challenger, since=time.time() - seconds - SLACK_S)
+
+    replay = settings.rollout.replay
+    return Tools(
+        endpoint=LocalEndpoint(home, settings.rollout, log=settings.monitor.log, name=settings.model.name, env=project.env),
+        registry=registry,
+        clock=SystemClock(),
+        smoke=smoke,
+        compare=compare,
+        show=show,
+        say=say,
+        who=who(),
+        source=ReplaySource(project, rate=replay.rate) if replay and settings.environment in SELF_DRIVEN else None,
+    )
+
+
+def who() -> str:
+    """The user who runs this."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
+
+
+class SystemClock:
+    """This machine's time."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; they only grow."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def wall(self) -> str:
+        """Now, in UTC."""
+        return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+class ReplaySource:
+    """Held-out rows, sent by a process of its own that dies with this one."""
+
+    def __init__(self, project: Project, *, rate: float) -> None:
+        self._project = project
+        self._rate = rate
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = project.home / "replay.log"
+
+    def start(self) -> None:
+        """Start the process; one that was started is left alone."""
+        if self._process is not None:
+            return
+        from seatrial.adapters import leash
+
+        parent = self._project.home / "replay.parent"
+        parent.write_text(str(os.getpid()))
+        replay = ["-m", "seatrial", "replay", "--env", self._project.environment, "--rate", str(self._rate), "--seconds", str(LONG_S)]
+        command = [sys.executable, "-I", "-S", leash.__file__, str(parent), sys.executable, *replay]
+        with self._log.open("wb") as log:
+            # A session of its own: Ctrl-C in the terminal is for the controller, which ends this process last.
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._project.root,
+                env=dict(self._project.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def problem(self) -> str | None:
+        """Why the process ended, if it did."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return f"the replayed requests ended: {lines[-1] if lines else f'exit code {self._process.returncode}'}"
+
+    def stop(self) -> None:
+        """End the process, and wait for it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,198 @@
+"""An endpoint, a registry and a clock in memory: the same signatures as the real ones, and a whole rollout in milliseconds."""
+
+import random
+from dataclasses import dataclass, replace
+
+from seatrial.adapters.endpoint import Route, Telemetry, Traffic
+from seatrial.adapters.registry import RegisteredVersion
+from seatrial.bundle import store_bundle
+from seatrial.errors import EndpointError, RegistryError
+from seatrial.rollout_state import Pairs, Smoke
+from seatrial.tools import Tools
+
+
+class MemoryClock:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.on_sleep = []
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        for hook in list(self.on_sleep):
+            hook(seconds)
+
+    def wall(self):
+        return f"2026-11-01T00:00:{self.now - 1000:08.3f}+00:00"
+
+
+class MemoryEndpoint:
+    """Counts requests as time passes; `error_rates` by version, `broken` versions do not start, `dead` answers nothing."""
+
+    def __init__(self, clock, *, rate=400.0, error_rates=None, seed=0):
+        self.rate, self.error_rates, self.random = rate, error_rates or {}, random.Random(seed)
+        self.running, self.current, self.boot = {}, None, 1
+        self.live, self.mirrored = {}, {}
+        self.routes, self.broken, self.dead, self.blind = [], set(), False, False
+        clock.on_sleep.append(self._pass)
+
+    def ensure(self, variants):
+        self._alive()
+        wanted = {variant.version: variant for variant in variants}
+        for version in set(wanted) & self.broken:
+            raise EndpointError(f"version {version} does not start")
+        named = set(self.current.versions) if self.current else set()
+        if named - set(wanted):
+            raise EndpointError("a version that gets traffic cannot be stopped")
+        self.running = wanted
+
+    def route(self, route):
+        self._alive()
+        if not set(route.versions) <= set(self.running):
+            raise EndpointError("no route to what is not there")
+        self.current = route
+        self.routes.append(route)
+
+    def observe(self):
+        self._alive()
+        if self.blind or not self.running:
+            raise EndpointError("no telemetry")
+        counted = {version: self.live.get(version, Traffic(requests=0, failures=0)) for version in self.running}
+        return Telemetry(boot=str(self.boot), variants=counted, mirror=dict(self.mirrored))
+
+    def down(self):
+        self.running, self.current, self.live, self.mirrored = {}, None, {}, {}
+        self.boot += 1
+
+    def reset(self):
+        """Envoy was started again: counters begin at zero."""
+        self.live, self.mirrored = {}, {}
+        self.boot += 1
+
+    def _alive(self):
+        if self.dead:
+            raise EndpointError("nobody answers")
+
+    def _pass(self, seconds):
+        route = self.current
+        if route is None:
+            return
+        for _ in range(round(self.rate * seconds)):
+            chosen = route.challenger if route.weight and self.random.random() < route.weight / 100 else route.champion
+            self._count(self.live, chosen)
+            if route.mirror:
+                self._count(self.mirrored, route.challenger)
+
+    def _count(self, table, version):
+        failed = self.random.random() < self.error_rates.get(version, 0.0)
+        table[version] = table.get(version, Traffic(requests=0, failures=0)) + Traffic(requests=1, failures=int(failed))
+
+
+class MemoryRegistry:
+    """Versions, aliases and a ledger; `down` answers nothing, `failing` refuses the next writes."""
+
+    def __init__(self):
+        self.versions, self.aliases, self.ledger = {}, {}, []
+        self.down, self.failing = False, False
+
+    def add(self, digest, gate):
+        version = RegisteredVersion(version=len(self.versions) + 1, digest=digest, gate=gate, source="memory", run_id="run")
+        self.versions[version.version] = version
+        self.aliases["challenger"] = version.version
+        return version
+
+    def read_alias(self, project, alias):
+        self._answer()
+        return self.versions.get(self.aliases.get(alias))
+
+    def find_version(self, project, digest):
+        self._answer()
+        return next((one for one in reversed(self.versions.values()) if one.digest == digest), None)
+
+    def move_aliases(self, project, *, expected, to):
+        self._answer()
+        if self.failing:
+            raise RegistryError("the database is locked")
+        for alias, version in expected.items():
+            if self.aliases.get(alias) != version:
+                raise RegistryError(f"{alias} is held by another version")
+        self.aliases = {alias: version for alias, version in {**self.aliases, **to}.items() if version is not None}
+
+    def record_rollout(self, project, *, record):
+        self._answer()
+        self.ledger.append(record)
+
+    def fetch_bundle(self, project, version, store):
+        self._answer()
+        return store / version.digest.removeprefix("sha256:")
+
+    def _answer(self):
+        if self.down:
+            raise RegistryError("the registry does not answer")
+
+
+@dataclass
+class MemorySource:
+    """Requests that a rollout sends itself; `broken` says why they ended."""
+
+    started: bool = False
+    stopped: bool = False
+    broken: str | None = None
+
+    def start(self):
+        self.started = True
+
+    def problem(self):
+        return self.broken
+
+    def stop(self):
+        self.stopped = True
+
+
+class World:
+    """A project with its collaborators in memory; `decisions` and `said` are what a person would have seen."""
+
+    def __init__(self, project):
+        self.project = project
+        self.clock = MemoryClock()
+        self.endpoint = MemoryEndpoint(self.clock)
+        self.registry = MemoryRegistry()
+        self.source = MemorySource()
+        self.decisions, self.said = [], []
+        self.smoke = Smoke(rows=16, worst=0.0)
+        self.pairs = Pairs(asked=10_000, differing=100)
+
+    @property
+    def tools(self):
+        return Tools(
+            endpoint=self.endpoint,
+            registry=self.registry,
+            clock=self.clock,
+            smoke=lambda pin, folder: self.smoke,
+            compare=lambda champion, challenger, seconds: self.pairs,
+            show=lambda plan, decision: self.decisions.append(decision),
+            say=self.said.append,
+            who="ann",
+            source=self.source,
+        )
+
+    def store(self, bundle):
+        store_bundle(bundle, self.project.home / "store")
+
+    def weights(self):
+        """What the challenger was given, in order, `mirror` for copies."""
+        return ["mirror" if route.mirror else route.weight for route in self.endpoint.routes]
+
+
+def route_of(version):
+    """The route that gives one version all traffic."""
+    return Route(champion=version)
+
+
+def without(tools, **changes):
+    """The same tools but for some."""
+    return replace(tools, **changes)

@@ -1,0 +1,186 @@
+"""`seatrial.diff`: which commit is compared with, in real git repositories; and the Markdown, from DVC's own words."""
+
+import os
+import subprocess
+
+import pytest
+
+from seatrial.diff import MARKER, Answer, Base, Comparison, find_base, find_notes, to_markdown
+from seatrial.errors import PipelineError, UsageError
+
+METRICS = "| Path | Metric | abc | workspace | Change |\n|---|---|---|---|---|\n"
+
+
+def git(root, *arguments):
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(root),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example.org",
+    }
+    done = subprocess.run(["git", *arguments], cwd=root, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def commit(root, text):
+    (root / "file").write_text(text)
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "--message", text)
+    return git(root, "rev-parse", "--short=10", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    root = tmp_path / "work"
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    commit(root, "one")
+    return root
+
+
+def test_a_branch_is_compared_with_where_it_left_main(repository):
+    start = git(repository, "rev-parse", "--short=10", "HEAD")
+    git(repository, "checkout", "--quiet", "-b", "feature")
+    commit(repository, "two")
+    git(repository, "checkout", "--quiet", "main")
+    commit(repository, "three")
+    git(repository, "checkout", "--quiet", "feature")
+    base = find_base(repository, {})
+    assert (base.commit, base.same) == (start, False)
+    assert base.reason == "the merge base of HEAD with main"
+
+
+def test_on_main_without_a_remote_head_is_the_base_and_there_is_nothing_to_compare(repository):
+    assert find_base(repository, {}).same
+
+
+def test_a_changed_file_is_something_to_compare_with_head_itself(repository):
+    (repository / "file").write_text("changed")
+    assert not find_base(repository, {}).same
+
+
+def test_on_main_the_commits_not_yet_pushed_are_compared_with_its_upstream(repository, tmp_path):
+    pushed = git(repository, "rev-parse", "--short=10", "HEAD")
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), "remote.git")
+    git(repository, "remote", "add", "origin", str(tmp_path / "remote.git"))
+    git(repository, "push", "--quiet", "--set-upstream", "origin", "main")
+    commit(repository, "two")
+    base = find_base(repository, {})
+    assert (base.commit, base.same, base.reason) == (pushed, False, "the merge base of HEAD with origin/main")
+
+
+def test_a_pull_request_is_compared_with_the_branch_that_it_asks_to_enter(repository, tmp_path):
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), "remote.git")
+    git(repository, "remote", "add", "origin", str(tmp_path / "remote.git"))
+    git(repository, "checkout", "--quiet", "-b", "develop")
+    entered = commit(repository, "two")
+    git(repository, "push", "--quiet", "origin", "develop", "main")
+    git(repository, "checkout", "--quiet", "--detach")
+    commit(repository, "three")
+    assert find_base(repository, {"GITHUB_BASE_REF": "develop"}).commit == entered
+    assert find_base(repository, {}).commit != entered
+
+
+@pytest.mark.parametrize("name", ["main", "HEAD~1", "tagged"])
+def test_a_base_that_is_named_is_taken_as_it_is(repository, name):
+    first = git(repository, "rev-parse", "--short=10", "HEAD")
+    git(repository, "tag", "tagged")
+    git(repository, "checkout", "--quiet", "-b", "feature")
+    commit(repository, "two")
+    assert find_base(repository, {}, name).commit == first
+
+
+@pytest.mark.parametrize("name", ["nosuch", "--help", "-x", ""])
+def test_a_base_that_is_no_revision_is_refused(repository, name):
+    with pytest.raises(UsageError, match="is no revision"):
+        find_base(repository, {}, name)
+
+
+def test_a_repository_without_a_commit_is_refused(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(PipelineError, match="no commit yet"):
+        find_base(tmp_path, {})
+
+
+def test_without_a_default_branch_the_message_says_to_name_one(repository):
+    git(repository, "branch", "--move", "main", "trunk")
+    with pytest.raises(PipelineError, match="no default branch") as raised:
+        find_base(repository, {})
+    assert "--base REV" in str(raised.value)
+
+
+def test_a_shallow_clone_without_history_says_how_to_fetch_it(repository, tmp_path):
+    git(repository, "checkout", "--quiet", "-b", "feature")
+    commit(repository, "two")
+    git(repository, "checkout", "--quiet", "main")
+    commit(repository, "three")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", "--no-single-branch", f"file://{repository}", "shallow")
+    shallow = tmp_path / "shallow"
+    git(shallow, "checkout", "--quiet", "--detach", "origin/feature")
+    with pytest.raises(PipelineError, match="shallow") as raised:
+        find_base(shallow, {})
+    assert "git fetch --unshallow" in str(raised.value)
+
+
+def test_unrelated_histories_say_to_name_a_base(repository):
+    git(repository, "checkout", "--quiet", "--orphan", "other")
+    commit(repository, "another start")
+    with pytest.raises(PipelineError, match="no common commit") as raised:
+        find_base(repository, {})
+    assert "--base REV" in str(raised.value)
+
+
+def test_git_that_is_not_installed_is_said(repository, monkeypatch):
+    monkeypatch.setenv("PATH", str(repository))
+    with pytest.raises(PipelineError, match="git is not installed"):
+        find_base(repository, {})
+
+
+def comparison(metrics="", params="", plots="", *, complaints="", page=True):
+    return Comparison(
+        base=Base(commit="abc", reason="as asked"),
+        metrics=Answer(text=metrics, complaints=complaints),
+        params=Answer(text=params),
+        plots=Answer(text=plots),
+        page=page,
+    )
+
+
+def test_the_text_names_the_base_and_shows_the_tables():
+    text = to_markdown(comparison(METRICS + "| m.json | auc | 0.3 | 0.4 | 0.1 |"))
+    assert text.startswith(MARKER)
+    assert "Compared with `abc`, as asked." in text
+    assert "| m.json | auc | 0.3 | 0.4 | 0.1 |" in text
+    assert "reports/plots/index.html" in text
+    assert "could not be compared" not in text
+
+
+def test_where_nothing_changed_the_text_says_so():
+    text = to_markdown(comparison(METRICS, page=False))
+    assert "No metrics changed." in text
+    assert "No params changed." in text
+    assert "DVC drew no plots." in text
+
+
+def test_a_metric_that_the_base_lacks_is_said():
+    notes = find_notes(comparison(METRICS + "| m.json | auc | - | 0.4 | - |"))
+    assert notes == ("The base has no value for `auc`.",)
+
+
+def test_a_metric_that_the_workspace_lacks_is_said_with_what_to_do():
+    notes = find_notes(comparison(METRICS + "| m.json | auc | 0.3 | - | - |"))
+    assert notes == ("The workspace has no value for `auc`: run `nox -s train`.",)
+
+
+def test_many_missing_metrics_are_counted():
+    rows = "\n".join(f"| m.json | m{number} | - | 1 | - |" for number in range(8))
+    assert find_notes(comparison(METRICS + rows))[0].endswith("`m4` and 3 more.")
+
+
+def test_what_dvc_could_not_read_is_said_even_where_the_table_is_empty():
+    complaints = "DVC failed to load some metrics for following revisions: 'abc', 'workspace'.\n"
+    text = to_markdown(comparison(METRICS, complaints=complaints))
+    assert "DVC could not read the metrics of 'abc', 'workspace'.\n" in text

@@ -1,0 +1,112 @@
+"""The journal: whole records or none, one writer."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seatrial.errors import BusyError
+from seatrial.journal import Journal, controller, journal_path, read_last
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "journal.jsonl")
+
+
+def write(journal, count):
+    for number in range(count):
+        journal.append("tick", {"step": number}, time="now")
+
+
+def test_a_journal_that_is_not_there_has_no_record(tmp_path):
+    found = read_last(tmp_path / "journal.jsonl")
+    assert (found.record, found.torn) == (None, False)
+
+
+def test_the_last_record_is_the_state(tmp_path, journal):
+    write(journal, 3)
+    found = read_last(tmp_path / "journal.jsonl")
+    assert (found.record.number, found.record.state, found.torn) == (3, {"step": 2}, False)
+
+
+@given(cut=st.integers(1, 400))
+def test_a_journal_cut_anywhere_reads_to_its_last_whole_record_and_says_so(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("cut") / "journal.jsonl"
+    write(Journal(path), 3)
+    data = path.read_bytes()
+    path.write_bytes(data[: max(0, len(data) - cut)])
+    found = read_last(path)
+    whole = path.read_bytes().count(b"\n")
+    assert (found.record.number if found.record else 0) == whole
+    assert found.torn == (path.read_bytes() != b"" and not path.read_bytes().endswith(b"\n"))
+
+
+def test_a_torn_tail_is_cut_off_by_the_next_record(tmp_path, journal):
+    write(journal, 2)
+    path = tmp_path / "journal.jsonl"
+    with path.open("ab") as stream:
+        stream.write(b'{"number": 3, "torn')
+    again = Journal(path)
+    assert (again.torn, again.last.number) == (True, 2)
+    again.append("after", {"step": 9}, time="now")
+    assert [json.loads(line)["number"] for line in path.read_bytes().splitlines()] == [1, 2, 3]
+    assert not read_last(path).torn
+
+
+def test_a_record_whose_bytes_changed_is_not_believed(tmp_path, journal):
+    write(journal, 2)
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"step":1', b'"step":7'))
+    found = read_last(path)
+    assert (found.record.number, found.torn) == (1, True)
+
+
+def test_a_long_journal_is_read_from_its_end(tmp_path, monkeypatch, journal):
+    write(journal, 50)
+    monkeypatch.setattr("seatrial.journal.TAIL_BYTES", 700)
+    path = tmp_path / "journal.jsonl"
+    found = read_last(path)
+    assert (found.record.number, found.end) == (50, path.stat().st_size)
+
+
+def test_a_controller_that_lost_the_journal_to_another_writes_nothing(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    old = Journal(path)
+    write(old, 1)
+    new = Journal(path)
+    write(new, 1)
+    before = path.read_bytes()
+    with pytest.raises(BusyError, match="another controller"):
+        old.append("late", {}, time="now")
+    assert path.read_bytes() == before
+    assert new.token == old.token + 1
+
+
+def test_a_second_controller_is_told_who_is_the_first(tmp_path):
+    code = (
+        "import sys, pathlib\nfrom seatrial.journal import controller\n"
+        "with controller(pathlib.Path(sys.argv[1]), 'deploy'):\n    print('held', flush=True)\n    sys.stdin.read()"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(BusyError, match=rf"process {first.pid} on .* \(deploy\)"), controller(tmp_path, "rollback"):
+            pass
+    finally:
+        first.stdin.close()
+        first.wait(10)
+        first.stdout.close()
+    with controller(tmp_path, "rollback") as journal:
+        assert journal.last is None
+    assert str(os.getpid()) in (tmp_path / "controller.lock").read_text()
+
+
+def test_the_journal_lies_in_the_home(tmp_path):
+    with controller(tmp_path, "up") as journal:
+        journal.append("up", {"a": 1}, time="now")
+    assert read_last(journal_path(tmp_path)).record.state == {"a": 1}

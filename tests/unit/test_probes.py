@@ -1,0 +1,64 @@
+"""What the challenger is asked: golden answers to a tolerance, mirrored answers by request."""
+
+import math
+
+import polars as pl
+import pytest
+
+from seatrial.probes import TOLERANCE, compare_answers, compare_mirrored, smoke_test
+from seatrial.rollout_state import Pairs, Pin
+from tests.bundles import make_bundle
+
+
+@pytest.mark.parametrize(("difference", "passes"), [(TOLERANCE / 2, True), (TOLERANCE, True), (TOLERANCE * 2, False)])
+def test_a_golden_answer_may_differ_by_the_tolerance(difference, passes):
+    smoke = compare_answers([0.5, difference], [0.5, 0.0])
+    assert (smoke.problem is None) is passes
+    assert smoke.worst == difference
+
+
+@pytest.mark.parametrize("found", [[], [0.5], [0.5, math.nan], [0.5, math.inf], [0.7, 0.5]])
+def test_a_missing_swapped_or_strange_golden_answer_is_a_problem(found):
+    assert compare_answers(found, [0.5, 0.7]).problem is not None
+
+
+def test_no_golden_rows_prove_nothing():
+    assert compare_answers([], []).problem is not None
+
+
+def test_a_challenger_that_is_not_there_is_a_problem(tmp_path):
+    bundle = make_bundle(tmp_path / "bundle")
+    smoke = smoke_test(tmp_path, Pin(version=4, digest=bundle.digest), tmp_path / "bundle")
+    assert "no server of version 4" in smoke.problem
+
+
+def part(log, name, rows):
+    folder = log / "date=2026-11-01"
+    folder.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(rows, schema=["request_id", "variant", "label"], orient="row").write_parquet(folder / f"{name}.parquet")
+
+
+def test_answers_are_compared_by_request(tmp_path):
+    part(tmp_path, "1-10-0", [("a", "champion", "Yes"), ("b", "champion", "No"), ("c", "champion", "No")])
+    part(tmp_path, "2-11-0", [("a", "mirror", "Yes"), ("b", "mirror", "Yes"), ("d", "mirror", "No"), ("c", "challenger", "Yes")])
+    part(tmp_path, "12-11-0", [("c", "mirror", "Yes")])
+    assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=2, differing=1)
+
+
+def test_a_request_id_that_a_client_used_twice_is_left_out(tmp_path):
+    part(tmp_path, "1-10-0", [("a", "champion", "Yes"), ("a", "champion", "No")])
+    part(tmp_path, "2-11-0", [("a", "mirror", "Yes")])
+    assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=0, differing=0)
+
+
+def test_parts_from_before_the_step_do_not_count(tmp_path):
+    part(tmp_path, "1-10-0", [("a", "champion", "Yes")])
+    part(tmp_path, "2-11-0", [("a", "mirror", "Yes")])
+    assert compare_mirrored(tmp_path, 1, 2, since=4e9) == Pairs(asked=0, differing=0)
+
+
+def test_a_log_that_cannot_be_read_is_a_missing_signal(tmp_path):
+    part(tmp_path, "1-10-0", [("a", "champion", "Yes")])
+    part(tmp_path, "2-11-0", [("a", "mirror", "Yes")])
+    (tmp_path / "date=2026-11-01/2-11-1.parquet").write_bytes(b"torn")
+    assert compare_mirrored(tmp_path, 1, 2, since=0) is None
