@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from seatrial.contract import load_contract
+from seatrial.contract import check_roles, load_contract
 from seatrial.errors import DataError
 from seatrial.project import Project
 from seatrial.stages import run_stage
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def preprocess(project: Project) -> None:
     """Read `data.raw`, type it by the contract, split it, write both parts as Parquet."""
     settings = project.settings
-    frame = read_typed(project.raw, load_contract(project.contract), settings.data)
+    contract = load_contract(project.contract)
+    check_roles(contract, settings.data)
+    frame = read_typed(project.raw, contract, settings.data)
     labelled = frame.drop_nulls(settings.data.target)
     held_out = is_held_out(
         split_keys(labelled, settings.data.id, settings.data.target), settings.preprocess.test_size, settings.preprocess.seed

@@ -161,7 +161,7 @@ def _manifest(project: Project, rows: pl.DataFrame, inputs: tuple[Input, ...], t
             held_out=md5_of(project.test_data),
             rows=rows.height,
             estimator=settings.train.estimator,
-            params=settings.train.model_dump(mode="json"),
+            params=settings.train.to_dict(),
         ),
         libraries={name: version(name) for name in LIBRARIES},
         files={MODEL: ""},  # write_bundle fills these in

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import msgspec
+from msgspec import Meta
 
 from seatrial.errors import BundleError
 from seatrial.files import canonical_json, sha256_bytes
@@ -29,11 +30,11 @@ FORMAT: Literal[1] = 1
 InputType = Literal["number", "integer", "boolean", "category"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Frozen, and closed to fields that nobody reads."""
 
 
-class Input(_Record):
+class Input(_Record, frozen=True, kw_only=True):
     """One column that the model reads; `categories`, `minimum` and `maximum` are those seen in training."""
 
     name: str
@@ -44,21 +45,20 @@ class Input(_Record):
     maximum: float | None = None
 
 
-class Target(_Record):
+class Target(_Record, frozen=True, kw_only=True):
     """What is predicted: the column, its two classes (negative first) and which one counts as positive."""
 
     name: str
     classes: tuple[str, str]
     positive: str
 
-    @model_validator(mode="after")
-    def _positive_last(self) -> Target:
+    def __post_init__(self) -> None:
+        """Refuse an order that would turn probabilities round."""
         if self.classes[1] != self.positive:
             raise ValueError("the positive class must be the second one")
-        return self
 
 
-class Training(_Record):
+class Training(_Record, frozen=True, kw_only=True):
     """Where the model comes from: hash of the rows it was fitted on, how many, the estimator and its settings.
 
     `held_out` is the hash of the rows that it never saw, on which its answers are a fair reference for those it gives live.
@@ -71,19 +71,19 @@ class Training(_Record):
     params: dict[str, Any]
 
 
-class Manifest(_Record):
+class Manifest(_Record, frozen=True, kw_only=True):
     """All that is needed to serve the model, and to tell one bundle from another."""
 
     format: Literal[1] = FORMAT
     task: Literal["binary"] = "binary"
-    inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
+    inputs: Annotated[tuple[Input, ...], Meta(min_length=1)]
     target: Target
-    threshold: Annotated[float, Field(ge=0, le=1)]
+    threshold: Annotated[float, Meta(ge=0, le=1)]
     id: str | None = None
     groups: tuple[str, ...] = ()
     training: Training
     libraries: dict[str, str]
-    files: Annotated[dict[str, str], Field(min_length=1)]
+    files: Annotated[dict[str, str], Meta(min_length=1)]
 
     @property
     def digest(self) -> str:
@@ -92,15 +92,19 @@ class Manifest(_Record):
 
     def to_bytes(self) -> bytes:
         """The canonical manifest, as it lies on disk."""
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_json(msgspec.to_builtins(self))
 
 
-class Bundle(_Record):
+class Bundle(_Record, frozen=True, kw_only=True):
     """A manifest and the bytes that it names, both checked."""
 
     manifest: Manifest
     digest: str
-    files: dict[str, bytes] = Field(repr=False)
+    files: dict[str, bytes]
+
+    def __repr__(self) -> str:
+        """The digest alone: the files are megabytes."""
+        return f"Bundle({self.digest})"
 
     @property
     def model(self) -> bytes:
@@ -154,11 +158,9 @@ def _read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     except OSError as error:
         raise BundleError(f"{folder.name}/{MANIFEST} cannot be read ({error})") from None
     try:
-        return Manifest.model_validate_json(raw), raw
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{folder.name}/{MANIFEST} is no manifest of format {FORMAT}: {where}: {first['msg']}") from None
+        return msgspec.json.decode(raw, type=Manifest), raw
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BundleError(f"{folder.name}/{MANIFEST} is no manifest of format {FORMAT}: {error}") from None
 
 
 def _read_file(folder: Path, name: str, promised: str) -> bytes:
@@ -177,7 +179,8 @@ def _read_file(folder: Path, name: str, promised: str) -> bytes:
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
     """Write a bundle to `folder` (replaced whole) and give its digest; the manifest's `files` are filled in here."""
-    complete = manifest.model_copy(update={"files": {name: sha256_bytes(data) for name, data in sorted(files.items())}})
+    listed = msgspec.structs.replace(manifest, files={name: sha256_bytes(data) for name, data in sorted(files.items())})
+    complete = msgspec.convert(msgspec.to_builtins(listed), Manifest)  # types as a reader will find them: 0 becomes 0.0
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         fresh = Path(scratch) / folder.name

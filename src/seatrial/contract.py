@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PrivateAttr,
     Strict,
@@ -25,9 +27,15 @@ from pydantic import (
 )
 
 from seatrial.errors import ContractError
+from seatrial.findings import sentences
 from seatrial.located import PlacedError, YamlProblem, nearest, read_yaml
-from seatrial.params import Count, Data, NotNegative, Section, Share, Text
+from seatrial.params import Data
 
+Number = StrictInt | StrictFloat
+Share = Annotated[Number, Field(gt=0, lt=1)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Count = Annotated[StrictInt, Field(gt=0)]
+Text = Annotated[StrictStr, Field(min_length=1)]
 Type = Literal["integer", "number", "boolean", "string", "date", "datetime"]
 Day = Annotated[dt.date, Strict()]
 Moment = Annotated[dt.datetime, Strict()]
@@ -44,6 +52,12 @@ Rate = Annotated[StrictFloat | StrictInt, BeforeValidator(_rate), Field(ge=0, le
 RANGED: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float), "date": (dt.date,), "datetime": (dt.date,)}
 LISTED: dict[str, type] = {"integer": int, "string": str, "boolean": bool}
 INFER = "draft one from the data: seatrial contract infer"
+
+
+class Section(BaseModel):
+    """One mapping of the contract: frozen, and closed to keys that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Column(Section):
@@ -195,8 +209,7 @@ def load_contract(path: Path) -> Contract:
     try:
         return Contract.model_validate(located.values)
     except ValidationError as error:
-        sentences = list(located.sentences(error, Contract))
-        raise ContractError("\n".join(sentences[:10]), hint="docs/contract.md explains every key") from None
+        raise ContractError("\n".join(list(sentences(located, error, Contract))[:10]), hint="docs/contract.md explains every key") from None
 
 
 def check_roles(contract: Contract, data: Data) -> None:

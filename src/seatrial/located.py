@@ -1,7 +1,4 @@
-"""YAML files whose values know their line, and pydantic's findings about them as sentences.
-
-Used for the files that people write: params.yaml and the data contract.
-"""
+"""YAML files whose values know their line: what is wrong with params.yaml or the data contract is said with its place."""
 
 from __future__ import annotations
 
@@ -9,10 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 Place = tuple[str | int, ...]
 
@@ -35,29 +31,14 @@ class Located:
             place = place[:-1]
         return self.lines.get(place, 1)
 
-    def sentences(self, error: ValidationError, model: type[BaseModel], *, prefix: Place = ()) -> Iterator[str]:
-        """One sentence for each place that pydantic refuses (the branches of a union give one together).
+    def sentence(self, place: Place, words: str, *, prefix: Place = ()) -> str:
+        """Words about a place, with file and line in front.
 
         `prefix` is looked at first: with `("environments", "production")` an overlay's own line is named.
         """
-        seen: set[Place] = set()
-        for problem in error.errors(include_url=False):
-            place = self._place(problem, prefix)
-            if place in seen:
-                continue
-            seen.add(place)
-            line = self.lines.get((*prefix, *place)) or self.line(place)
-            yield f"{self.path.name}:{line}: {_explain(place, problem, error, model)}"
-
-    def _place(self, problem: Any, prefix: Place) -> Place:
-        """The part of pydantic's location that is a place in the file: what follows names branches of a union."""
-        loc: Place = problem["loc"]
-        if problem["type"] == "value_error":
-            return (*loc, *getattr(problem["ctx"]["error"], "place", ()))
-        for length in range(len(loc), 0, -1):
-            if loc[:length] in self.lines or (*prefix, *loc[:length]) in self.lines:
-                return loc if problem["type"] == "missing" and length == len(loc) - 1 else loc[:length]
-        return loc
+        line = self.lines.get((*prefix, *place)) or self.line(place)
+        name = ".".join(str(part) for part in place)
+        return f"{self.path.name}:{line}: {name + ': ' if name else ''}{words}"
 
 
 class PlacedError(ValueError):
@@ -132,54 +113,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if match:
         return f"; did you mean {match[0]!r}?"
     return f"; known are {', '.join(names)}" if names else ""
-
-
-def _explain(place: Place, problem: Any, error: ValidationError, model: type[BaseModel]) -> str:
-    name = ".".join(str(part) for part in place)
-    value = problem["input"]
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"{name}: unknown key (value {value!r}){nearest(str(place[-1]), _known_keys(model, place[:-1]))}"
-        case "missing":
-            return f"{name}: missing; add it"
-        case "value_error":
-            return f"{name + ': ' if name else ''}{problem['ctx']['error']}"
-        case _:
-            return f"{name}: {_expected(place, problem, error)}, found {value!r}"
-
-
-def _expected(place: Place, problem: Any, error: ValidationError) -> str:
-    """What may stand at `place`: all branches of a union, in words."""
-    branches = [other for other in error.errors(include_url=False) if other["loc"][: len(place)] == place]
-    wanted = dict.fromkeys(other["msg"].removeprefix("Input should be ") for other in branches or [problem])
-    words = " or ".join(wanted).replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
-    return f"expected {words}"
-
-
-def _known_keys(model: type[BaseModel], place: Place) -> tuple[str, ...]:
-    """The keys that `model` knows at `place`."""
-    here: Any = model
-    for part in place:
-        here = _below(here, part)
-    if not hasattr(here, "model_fields"):
-        here = _first_model(here)
-    return tuple(getattr(here, "model_fields", ()))
-
-
-def _below(annotation: Any, part: str | int) -> Any:
-    """What stands under `part`: a model's field as it is annotated, the values of a mapping, the items of a list."""
-    model = annotation if hasattr(annotation, "model_fields") else _first_model(annotation)
-    field = getattr(model, "model_fields", {}).get(part) if not _is_collection(annotation) else None
-    return field.annotation if field is not None else model
-
-
-def _is_collection(annotation: Any) -> bool:
-    return get_origin(annotation) in (dict, list, tuple)
-
-
-def _first_model(annotation: Any) -> Any:
-    options = get_args(annotation)
-    for option in options:
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            return option
-    return next((found for option in options if (found := _first_model(option)) is not None), None)

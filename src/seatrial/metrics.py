@@ -63,17 +63,17 @@ class Metric:
         parts, combine = self._sums(labels, scores)
         return lambda weights: combine(weights @ parts / parts.shape[0])
 
-    def leave_one_out(self, labels: Labels, scores: Scores) -> Floats | None:
-        """The metric without each row in turn, its class keeping its weight, in O(n), shape (n,); None for ranked metrics.
+    def leave_one_out(self, labels: Labels, scores: Scores, strata: Labels) -> Floats | None:
+        """The metric without each row in turn, in O(n), shape (n,); None for ranked metrics.
 
-        The class's other rows stand in for the row, as they do in a bootstrap that is stratified by class.
+        The other rows of its stratum stand in for the row, as they do in a bootstrap within `strata` (0/1, shape (n,)).
         """
         if self.ranked is not None:
             return None
         parts, combine = self._sums(labels, scores)
         totals = np.broadcast_to(parts.sum(axis=0), parts.shape).copy()
-        for label in (0, 1):
-            rows = labels == label
+        for stratum in (0, 1):
+            rows = strata == stratum
             count = int(rows.sum())
             if count > 1:
                 mean = parts[rows].mean(axis=0)

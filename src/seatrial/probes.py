@@ -24,17 +24,13 @@ def smoke_test(home: Path, challenger: Pin, folder: Path) -> Smoke:
     """Ask every server of the challenger the bundle's golden rows over its own socket, as Envoy will, and compare the answers."""
     golden = load_bundle(folder, expected=challenger.digest).golden
     rows, promised = [case["row"] for case in golden], [float(case["probability"]) for case in golden]
-    worst = 0.0
-    for path in _sockets(home, challenger.version):
-        try:
-            found = _ask(path, rows, challenger)
-        except (OSError, HTTPException, ValueError, KeyError, TypeError, IndexError, EndpointError) as error:
-            return Smoke(rows=len(rows), problem=f"version {challenger.version} did not answer the golden rows: {error}")
-        smoke = compare_answers(found, promised)
-        if smoke.problem is not None:
-            return smoke
-        worst = max(worst, smoke.worst or 0.0)
-    return Smoke(rows=len(rows), worst=worst)
+    try:
+        answers = [_ask(path, rows, challenger) for path in _sockets(home, challenger.version)]
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, IndexError, EndpointError) as error:
+        return Smoke(rows=len(rows), problem=f"version {challenger.version} did not answer the golden rows: {error}")
+    smokes = [compare_answers(found, promised) for found in answers]
+    broken = next((smoke for smoke in smokes if smoke.problem is not None), None)
+    return broken or Smoke(rows=len(rows), worst=max(smoke.worst or 0.0 for smoke in smokes))
 
 
 def compare_answers(found: Sequence[float], promised: Sequence[float]) -> Smoke:

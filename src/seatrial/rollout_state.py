@@ -189,13 +189,13 @@ class State:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> State:
         """Read the JSON form; SeatrialError where it is of another shape."""
-        from pydantic import TypeAdapter, ValidationError
+        import msgspec
 
         try:
-            return TypeAdapter(cls).validate_python(value)
-        except ValidationError as error:
+            return msgspec.convert(value, cls)
+        except msgspec.ValidationError as error:
             raise SeatrialError(
-                f"the journal's last record is not a state of this version of Seatrial: {error.errors()[0]['msg']}",
+                f"the journal's last record is not a state of this version of Seatrial: {error}",
                 hint="stop the endpoint (seatrial down), move journal.jsonl away, and deploy again",
             ) from None
 

@@ -84,6 +84,39 @@ def test_a_pull_request_is_compared_with_the_branch_that_it_asks_to_enter(reposi
     assert find_base(repository, {}).commit != entered
 
 
+def remote(repository, tmp_path, name):
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), f"{name}.git")
+    git(repository, "remote", "add", name, str(tmp_path / f"{name}.git"))
+
+
+def test_on_main_the_branch_s_own_upstream_counts_whatever_its_remote_is_called(repository, tmp_path):
+    remote(repository, tmp_path, "fork")
+    git(repository, "push", "--quiet", "--set-upstream", "fork", "main")
+    commit(repository, "two")
+    assert find_base(repository, {}).reason == "the merge base of HEAD with fork/main"
+
+
+def test_a_pushed_branch_is_compared_with_main_and_not_with_its_own_upstream(repository, tmp_path):
+    start = git(repository, "rev-parse", "--short=10", "HEAD")
+    remote(repository, tmp_path, "origin")
+    git(repository, "fetch", "--quiet", "origin")
+    git(repository, "checkout", "--quiet", "-b", "feature")
+    commit(repository, "two")
+    git(repository, "push", "--quiet", "--set-upstream", "origin", "feature")
+    assert find_base(repository, {}).commit == start
+
+
+def test_the_remote_s_main_goes_before_a_local_one_that_fell_behind(repository, tmp_path):
+    commit(repository, "two")
+    remote(repository, tmp_path, "origin")
+    git(repository, "fetch", "--quiet", "origin")
+    two = git(repository, "rev-parse", "--short=10", "HEAD")
+    git(repository, "checkout", "--quiet", "-b", "feature")
+    git(repository, "branch", "--force", "main", "HEAD~1")
+    commit(repository, "three")
+    assert find_base(repository, {}).commit == two
+
+
 @pytest.mark.parametrize("name", ["main", "HEAD~1", "tagged"])
 def test_a_base_that_is_named_is_taken_as_it_is(repository, name):
     first = git(repository, "rev-parse", "--short=10", "HEAD")

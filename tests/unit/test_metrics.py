@@ -102,12 +102,14 @@ def test_a_probability_at_the_threshold_is_positive(probability, positive):
 
 
 @pytest.mark.parametrize("name", ["f1", "weighted_f1", "accuracy", "log_loss", "brier"])
-def test_leaving_a_row_out_is_its_class_without_it_at_the_same_weight(name):
+@pytest.mark.parametrize("by_class", [True, False])
+def test_leaving_a_row_out_is_its_stratum_without_it_at_the_same_weight(name, by_class):
     labels, probabilities = table(7, rows=30)
     scores = Scores(probabilities=probabilities, threshold=0.4)
-    fast = METRICS[name].leave_one_out(labels, scores)
+    strata = labels if by_class else np.zeros_like(labels)
+    fast = METRICS[name].leave_one_out(labels, scores, strata)
     for row in range(30):
-        mates = labels == labels[row]
+        mates = strata == strata[row]
         weights = np.where(mates, mates.sum() / (mates.sum() - 1), 1.0)
         weights[row] = 0
         assert fast[row] == pytest.approx(METRICS[name].statistic(labels, scores)(weights[None, :])[0])

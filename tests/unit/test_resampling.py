@@ -124,7 +124,9 @@ def test_a_roc_auc_without_a_class_is_no_number():
 
 
 def test_a_roc_auc_at_the_margin_passes_about_as_often_as_alpha():
-    truth = [METRICS["roc_auc"](labels, model.probabilities) for labels, *models in [two_models(7, 300_000, (0.2, 0.9))] for model in models]
+    truth = [
+        METRICS["roc_auc"](labels, model.probabilities) for labels, *models in [two_models(7, 300_000, (0.2, 0.9))] for model in models
+    ]
     margin = truth[0] - truth[1]
     passed = 0
     for seed in range(400):

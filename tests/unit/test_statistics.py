@@ -146,6 +146,11 @@ def test_under_25_discordant_rows_the_test_is_exact(wins, losses, exact):
     assert ("exact" in paired_proportions(wins, losses, 1000).method) is exact
 
 
+def test_the_error_of_a_paired_difference_is_that_of_its_formula():
+    estimate = paired_proportions(90, 30, 1000)
+    assert (estimate.value, estimate.error) == pytest.approx((0.06, math.sqrt((0.12 - 0.06**2) / 1000)))
+
+
 def test_mcnemar_is_the_binomial_test_of_the_discordant_rows():
     assert mcnemar_exact(12, 3) == pytest.approx(oracle.binomtest(12, 15, alternative="greater").pvalue)
     assert paired_proportions(12, 3, 500).p_above(0) == mcnemar_exact(12, 3)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import urllib.error
 import urllib.parse
-import urllib.request
 from base64 import b64encode
 from contextlib import closing
 from dataclasses import dataclass
@@ -60,6 +58,8 @@ def check_reachable(uri: str) -> None:
     """Raise RegistryError where a tracking server does not answer; a database file is there once it is needed."""
     if not uri.startswith(("http://", "https://")):
         return
+    import urllib.error
+
     try:
         _get(uri, "/health", {})
     except urllib.error.HTTPError:
@@ -134,6 +134,8 @@ class _Rest:
         return _from_rest(model, versions[0]) if versions else None
 
     def _call(self, path: str, query: Mapping[str, str]) -> Any:
+        import urllib.error
+
         try:
             return json.loads(_get(self.uri, f"/api/2.0/mlflow/{path}", query))
         except urllib.error.HTTPError as error:
@@ -177,6 +179,8 @@ def registry_uri(project: Project) -> str:
 
 
 def _get(uri: str, path: str, query: Mapping[str, str]) -> bytes:
+    import urllib.request
+
     parts = urllib.parse.urlsplit(uri)
     address = parts._replace(
         netloc=parts.netloc.rsplit("@", 1)[-1], path=parts.path.rstrip("/") + path, query=urllib.parse.urlencode(query)

@@ -109,7 +109,7 @@ def run_params(project: Project) -> dict[str, Any]:
     """The parameters that DVC tracks, by their names in params.yaml."""
     settings = project.settings
     sections = {"data": settings.data, "preprocess": settings.preprocess, "train": settings.train}
-    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump(mode="json").items()}
+    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.to_dict().items()}
 
 
 def write_mlflow_model(folder: Path, bundle: Bundle) -> None:

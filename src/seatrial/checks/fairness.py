@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,9 +127,19 @@ def _changes(policy: Fairness, groups: Sequence[Group], hits: Floats, before: Fl
     for group, p_grown in zip(groups, grown, strict=True):
         estimate = moved(group, hits, before)
         outcome = settle(_p_not_grown(group, hits, before, margin, alpha), p_grown, alpha)
-        gaps = f"{abs(gap(group, hits).value):.3f}, the champion's {abs(gap(group, before).value):.3f}"
-        message = f"{group}: gap {gaps}, moved by {_seen(group, estimate, confidence)}; {_words(outcome, margin)}"
-        yield _check(f"fairness.{group.name}.change", group, outcome, message, estimate, margin, policy.change, alpha)
+        now, was = abs(gap(group, hits).value), abs(gap(group, before).value)
+        seen = f"gap {now:.3f}, the champion's {was:.3f}, moved by {_seen(group, estimate, confidence)}"
+        check = _check(
+            f"fairness.{group.name}.change",
+            group,
+            outcome,
+            f"{group}: {seen}; {_words(outcome, margin)}",
+            estimate,
+            margin,
+            policy.change,
+            alpha,
+        )
+        yield replace(check, observed=round(now - was, 6))
 
 
 def _p_not_grown(group: Group, hits: Floats, before: Floats, margin: float, alpha: float) -> float:

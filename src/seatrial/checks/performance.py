@@ -125,7 +125,7 @@ class _Question:
     @classmethod
     def of(cls, metric: Metric, policy: MetricPolicy, difference: Estimate) -> _Question:
         margin = 0.0 if policy.must_improve else float(policy.margin or 0)
-        return cls(metric=metric, policy=policy, difference=difference, limit=-margin if metric.higher_is_better else margin)
+        return cls(metric=metric, policy=policy, difference=difference, limit=0.0 - margin if metric.higher_is_better else margin)
 
     @property
     def p_good(self) -> float:

@@ -139,7 +139,7 @@ def _policy(project: Project, selection: Selection) -> str:
     from seatrial import __version__
 
     monitor = project.settings.monitor
-    return sha256_json([monitor.drift.model_dump(mode="json"), monitor.log.drop, selection.only, __version__])
+    return sha256_json([monitor.drift.to_dict(), monitor.log.drop, selection.only, __version__])
 
 
 def _live_bundle(project: Project, champion: RegisteredVersion) -> Bundle:

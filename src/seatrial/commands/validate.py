@@ -57,7 +57,7 @@ def validate(project: Project, *, now: dt.datetime, accept: bool = False) -> Ver
 def _subject(project: Project) -> dict[str, Any]:
     """What the verdict is about, by digest; what is missing is None."""
     settings = project.settings
-    policy = {"data": settings.data.model_dump(mode="json"), "task": settings.model.task, "seatrial": __version__}
+    policy = {"data": settings.data.to_dict(), "task": settings.model.task, "seatrial": __version__}
     return {
         "data": md5_of(project.raw) if project.raw.exists() else None,
         "contract": _digest(project.contract),

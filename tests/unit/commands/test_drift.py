@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -57,8 +58,8 @@ class Site:
         from seatrial.bundle import load_bundle
 
         made = make_bundle(self.root / "made")
-        training = made.manifest.training.model_copy(update={"data": md5_of(self.project.train_data)})
-        write_bundle(self.project.bundle, made.manifest.model_copy(update={"training": training}), made.files)
+        training = msgspec.structs.replace(made.manifest.training, data=md5_of(self.project.train_data))
+        write_bundle(self.project.bundle, msgspec.structs.replace(made.manifest, training=training), made.files)
         return load_bundle(self.project.bundle)
 
     def _register(self, bundle):

@@ -19,7 +19,7 @@ PARAMS = """\
 model: {name: buyers}
 data:
   raw: data/raw/buyers.csv
-  snapshot: 2026-11-01
+  snapshot: "2026-11-01"
   target: bought
   positive: "yes"
   id: key

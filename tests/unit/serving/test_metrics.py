@@ -1,3 +1,5 @@
+import msgspec
+
 from seatrial.bundle import Input
 from seatrial.serving.metrics import Metrics
 from tests.bundles import make_bundle
@@ -27,5 +29,5 @@ def test_requests_rows_unusual_values_and_the_log_are_counted(tmp_path):
 
 def test_a_column_with_quotes_is_escaped(tmp_path):
     strange = Input(name='a"b\\c\nd', type="number", nullable=False)
-    manifest = make_bundle(tmp_path / "model").manifest.model_copy(update={"inputs": (strange,)})
+    manifest = msgspec.structs.replace(make_bundle(tmp_path / "model").manifest, inputs=(strange,))
     assert 'seatrial_out_of_range_total{column="a\\"b\\\\c\\nd"} 0' in rendered(Metrics(manifest, version="1", digest="d"))

@@ -1,0 +1,98 @@
+"""CI runs sessions and nothing else: each step that runs something installs nox, or is one session that exists."""
+
+import ast
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+INSTALL = re.compile(r'pip install "nox\[uv\]==[0-9.]+"')
+SESSION = re.compile(r'nox -s ([a-z]+)( -- [-\w=." $]+)?')
+PINNED = re.compile(r"[\w-]+/[\w/-]+@[0-9a-f]{40}")
+
+
+def sessions(folder):
+    """The names of the sessions that the files of `folder` define."""
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and any("nox.session" in ast.unparse(line) for line in node.decorator_list):
+                yield node.name
+
+
+def steps(folder):
+    """Each step of the workflows of `folder`, with the file's name."""
+    for path in sorted(folder.glob("*.y*ml")):
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            yield from ((path.name, step) for step in job["steps"])
+
+
+def strange_steps(folder, known):
+    """Each step that runs something else than the installation of nox or one session of `known`."""
+    found = []
+    for name, step in steps(folder):
+        if (command := step.get("run")) is None:
+            continue
+        match = SESSION.fullmatch(command.strip())
+        if not INSTALL.fullmatch(command.strip()) and not (match and match.group(1) in known):
+            found.append(f"{name}: {command.strip()}")
+    return found
+
+
+def unpinned(folder):
+    """Each action that is not named by a whole commit."""
+    return [f"{name}: {step['uses']}" for name, step in steps(folder) if "uses" in step and not PINNED.fullmatch(step["uses"])]
+
+
+WORKFLOWS = ROOT / ".github/workflows"
+
+
+def test_each_step_installs_nox_or_is_one_session_that_exists():
+    assert strange_steps(WORKFLOWS, set(sessions(ROOT / "tasks"))) == []
+
+
+def test_every_action_is_pinned_by_its_commit():
+    assert unpinned(WORKFLOWS) == []
+
+
+def test_the_installed_nox_is_the_one_of_the_lock():
+    locked = re.search(r"^nox==([0-9.]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    wanted = {step["run"] for _, step in steps(WORKFLOWS) if "pip install" in step.get("run", "")}
+    assert locked is not None
+    assert wanted == {f'pip install "nox[uv]=={locked.group(1)}"'}
+
+
+def test_no_workflow_has_a_right_that_a_job_did_not_ask_for():
+    files = sorted(WORKFLOWS.glob("*.yml"))
+    assert files
+    for path in files:
+        workflow = yaml.safe_load(path.read_text())
+        assert workflow["permissions"] == {}, path.name
+        assert all("permissions" in job and "timeout-minutes" in job for job in workflow["jobs"].values()), path.name
+
+
+def test_every_session_can_be_read_in_a_list():
+    for path in sorted((ROOT / "tasks").glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and any("nox.session" in ast.unparse(line) for line in node.decorator_list):
+                docstring = ast.get_docstring(node) or ""
+                assert docstring.endswith("."), node.name
+                assert "\n" not in docstring, node.name
+
+
+def test_the_fences_see_what_they_forbid(tmp_path):
+    runs = [
+        "make all",
+        "nox -s train gate",
+        "nox -s train && curl x",
+        "nox -s nosuch",
+        "nox -s train -- $(id)",
+        "nox -s train\nid",
+        "nox -s train -- a; id",
+    ]
+    bad = [{"run": command} for command in runs]
+    good = [{"run": 'pip install "nox[uv]==1.2"'}, {"run": "nox -s train"}, {"run": 'nox -s train -- --file="$FILE"'}]
+    workflow = {"jobs": {"job": {"steps": [*bad, *good, {"uses": "actions/checkout@v5"}, {"uses": "actions/checkout@" + "0" * 40}]}}}
+    (tmp_path / "bad.yml").write_text(yaml.safe_dump(workflow))
+    assert strange_steps(tmp_path, {"train", "gate"}) == [f"bad.yml: {command}" for command in runs]
+    assert unpinned(tmp_path) == ["bad.yml: actions/checkout@v5"]
