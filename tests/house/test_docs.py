@@ -1,6 +1,7 @@
 """The docs know every command, session and parameter, and say the defaults that the code has."""
 
 import ast
+import json
 import re
 import typing
 from pathlib import Path
@@ -56,7 +57,7 @@ def default_of(field):
 
 def plain(default):
     """A default as YAML's plain values."""
-    return json.loads(msgspec.json.encode(default))
+    return msgspec.json.decode(msgspec.json.encode(default))
 
 
 def without_mention(names, docs):

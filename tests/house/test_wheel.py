@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes
 from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -49,18 +51,17 @@ def test_the_fence_sees_a_second_package(tmp_path):
     assert top_level(tmp_path / "bad.whl") == {"seatrial", "churn"}
 
 
-def core_requirements():
-    """The distributions that the core dependencies need, by name, from the metadata of what is installed."""
-    from packaging.requirements import Requirement
-
-    found, todo = set(), ["seatrial"]
+def core_requirements(wheel):
+    """The distributions that the wheel needs without an extra, by name, and those that they need."""
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = message_from_bytes(archive.read(metadata)).get_all("Requires-Dist", [])
+    found, todo = set(), list(lines)
     while todo:
-        name = todo.pop()
-        for text in distribution(name).requires or ():
-            requirement = Requirement(text)
-            if (requirement.marker is None or requirement.marker.evaluate({"extra": ""})) and requirement.name not in found:
-                found.add(requirement.name)
-                todo.append(requirement.name)
+        requirement = Requirement(todo.pop())
+        if (requirement.marker is None or requirement.marker.evaluate({"extra": ""})) and requirement.name not in found:
+            found.add(requirement.name)
+            todo += distribution(requirement.name).requires or ()
     return found
 
 
@@ -70,7 +71,7 @@ def clean(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clean") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     packages = next(folder.glob("lib/python*/site-packages"))
-    for name in core_requirements():
+    for name in core_requirements(wheel):
         files = distribution(name).files or ()
         for part in {file.parts[0] for file in files} - {"..", "__pycache__"}:
             (packages / part).symlink_to(distribution(name).locate_file(part))
