@@ -1,7 +1,6 @@
 """The docs know every command, session and parameter, and say the defaults that the code has."""
 
 import ast
-import json
 import re
 import typing
 from pathlib import Path
