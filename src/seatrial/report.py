@@ -152,4 +152,4 @@ def _all_section(verdict: Verdict) -> str:
 
     rows = _rows(verdict.worst_first())
     whole = table(("outcome", "check", "finding"), rows)
-    return f"<section><h2>Checks</h2><details><summary>all {len(rows)}</summary>{whole}</details></section>"
+    return f"<section><h2>Checks</h2><details open><summary>all {len(rows)}</summary>{whole}</details></section>"

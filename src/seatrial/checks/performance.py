@@ -17,6 +17,9 @@ from seatrial.resampling import estimate_differences, estimate_metrics
 from seatrial.statistics import Estimate, holm, more_rows, rows_for_power, settle
 from seatrial.verdict import Check, Outcome
 
+HOPELESS = 100
+"""How many times the rows at hand a sentence still speaks of: more is no advice."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
@@ -90,8 +93,10 @@ def _why(outcome: Outcome, estimate: Estimate, limit: float, rows: int, level: L
 def needed(estimate: Estimate, limit: float, rows: int, alpha: float) -> str:
     """How many more rows would settle a question, in words."""
     more = more_rows(estimate, limit, rows, alpha)
-    if more is None or more > 10**9:
+    if more is None:
         return "no number of rows like these would decide"
+    if more > HOPELESS * rows:
+        return f"it lies so near the limit that {HOPELESS} times as many rows would not decide"
     return f"about {max(more, 1):,} more rows like these would decide"
 
 
