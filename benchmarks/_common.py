@@ -21,7 +21,7 @@ LINES = ("DVC_", "MLFLOW_", "SEATRIAL_", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE
 
 
 def clone(folder: Path) -> Path:
-    """A fresh clone of this repository's last commit, on a free port of its own."""
+    """A fresh clone of this repository's last commit."""
     target = folder / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
     return target

@@ -13,7 +13,7 @@ from churn.features import build_pipeline, design_matrix, model_inputs
 from seatrial.analysis import dump_skops
 from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, Bundle, Input, Manifest, Target, Training, write_bundle
 from seatrial.contract import features, load_contract
-from seatrial.errors import BundleError
+from seatrial.errors import BundleError, DataError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
 from seatrial.project import Project
 from seatrial.serving.runtime import OUTPUT, Runtime
@@ -75,6 +75,11 @@ def target_of(project: Project, rows: pl.DataFrame) -> Target:
     data = project.settings.data
     classes = sorted(str(value) for value in rows[data.target].cast(str).unique())
     positive = classes[-1] if data.positive is None else _as_string(data.positive)
+    if len(classes) != 2 or positive not in classes:
+        raise DataError(
+            f"column {data.target!r} holds {', '.join(map(repr, classes[:5]))}: a binary target has two classes, one of them {positive!r}",
+            hint="mend data.target or data.positive in params.yaml",
+        )
     negative = next(value for value in classes if value != positive)
     return Target(name=data.target, classes=(negative, positive), positive=positive)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import traceback
 from pathlib import Path
 
 from seatrial.errors import SeatrialError, UsageError
@@ -33,19 +35,35 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit: 0 pass, 1 fail, 2 error, 3 inconclusive or held, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         _say("interrupted; nothing is half done")
         code = 130
+    except ModuleNotFoundError as error:
+        _say(f"error: this command needs the package {error.name!r}\n  → install seatrial with all its extras: pip install 'seatrial[all]'")
+        code = 2
     except SeatrialError as error:
         _say(f"error: {error}" if error.exit_code == 2 else f"refused: {error}")
         code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 2
+    except OSError as error:
+        _say(f"error: {error.filename or 'a file or socket'}: {error.strerror or error}\n  → mend that, and run the same command again")
+        code = 2
+    except Exception:  # noqa: BLE001 - a defect of ours: all of it is shown, and it is no verdict
+        traceback.print_exc()
+        _say("error: this is a defect of Seatrial, please report it with the lines above")
+        code = 2
     sys.stdout.flush()
     sys.exit(code)
+
+
+def _interrupt(*_: object) -> None:
+    """A CI job that is cancelled ends a command as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:

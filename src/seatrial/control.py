@@ -79,6 +79,7 @@ class Controller:
 
     def save(self, event: str, state: State) -> None:
         """Make `state` durable, and this controller's."""
+        state = replace(state, environment=self.project.settings.environment)
         self._journal.append(event, state.to_dict(), time=self._wall())
         self.state = state
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.control import Controller, Registry, state_of, store_folder
-from seatrial.errors import BundleError, BusyError, EndpointError, RefusedError, RegistryError, VerdictError
+from seatrial.errors import BundleError, BusyError, EndpointError, RefusedError, RegistryError, UsageError, VerdictError
 from seatrial.journal import Journal, controller, journal_path, read_last
 from seatrial.rollout import Action, Decision, advance, log_e
 from seatrial.rollout_state import Counters, Counts, Observation, Pairs, Phase, Pin, Plan, State, begin, predecessor
@@ -48,7 +48,7 @@ def deploy(project: Project, tools: Tools, *, approve: str | None = None, retry:
     try:
         verdict = passing_verdict(project)
         digest = gated_bundle(project, verdict)
-        found = _recorded(project)
+        found = recorded_state(project)
         champion = None if found.get("pending") else tools.registry.read_alias(project, "champion")
         if champion is not None and champion.digest == digest and _serves(tools, found, champion):
             return _already(champion)
@@ -63,8 +63,21 @@ def desk_for(project: Project, tools: Tools, journal: Journal) -> Controller:
     """The controller of the holder of the journal."""
     if journal.torn:
         tools.say("the journal ended in the middle of a record, which is left out")
-    return Controller(
+    desk = Controller(
         project, journal, endpoint=tools.endpoint, registry=tools.registry, wall=tools.clock.wall, who=tools.who, say=tools.say
+    )
+    _check_environment(desk.state, project)
+    return desk
+
+
+def _check_environment(state: State, project: Project) -> None:
+    """Raise UsageError where another environment's versions serve here: their numbers mean nothing in this one's registry."""
+    mine = project.settings.environment
+    if state.environment in ("", mine) or (state.champion is None and state.challenger is None):
+        return
+    raise UsageError(
+        f"the endpoint in {project.home.name} serves the environment {state.environment!r}, not {mine!r}",
+        hint=f"set SEATRIAL_ENV={state.environment}, or give each environment a SEATRIAL_HOME and a rollout.port of its own",
     )
 
 
@@ -88,7 +101,7 @@ def _controlled(desk: Controller, tools: Tools, verdict: Verdict, *, approve: st
 
 def _return_interrupted(project: Project, tools: Tools) -> None:
     """What may not go live does not keep an interrupted rollout half: its traffic returns, unless its controller lives."""
-    if state_of(_recorded(project)).phase in (Phase.IDLE, Phase.HELD):
+    if state_of(recorded_state(project)).phase in (Phase.IDLE, Phase.HELD):
         return
     with suppress(BusyError), controller(project.home, "deploy") as journal:
         desk_for(project, tools, journal).recover(Plan.of(project.settings.rollout), None)
@@ -140,7 +153,7 @@ def stop_request(home: Path) -> Path:
     return home / "stop.json"
 
 
-def _recorded(project: Project) -> dict[str, Any]:
+def recorded_state(project: Project) -> dict[str, Any]:
     """The journal's last state as it lies there; parsing it is for who goes on with it."""
     record = read_last(journal_path(project.home)).record
     return record.state if record else {}
@@ -203,10 +216,24 @@ def _prepare(
             f"version {version.version} was rolled back, and its evidence still stands: {state.last.reason if state.last else ''}",
             hint="train another, or where the cause lay elsewhere: seatrial deploy --retry --reason '…'",
         )
+    _refuse_repetition(state, version, champion, retry)
     store_bundle(load_bundle(project.bundle, expected=version.digest), store)
     if champion is not None:
         tools.registry.fetch_bundle(project, champion, store)
     desk.save(f"retried by {tools.who}: {retry}" if retry else "began", state)
+
+
+def _refuse_repetition(state: State, version: RegisteredVersion, champion: RegisteredVersion | None, retry: str | None) -> None:
+    """A bundle that failed, or that a person took back, does not return by running the same line again."""
+    last = state.last
+    if retry is not None or last is None or last.outcome is not Outcome.FAIL:
+        return
+    against = champion.digest if champion else None
+    if (last.challenger.digest, last.champion.digest if last.champion else None) == (version.digest, against):
+        raise RefusedError(
+            f"version {version.version} was rolled back: {last.reason}",
+            hint="train another, or where the cause lay elsewhere: seatrial deploy --retry --reason '…'",
+        )
 
 
 def _guarded(desk: Controller, tools: Tools, plan: Plan, *, resumed: bool) -> Deployed:

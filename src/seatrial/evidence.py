@@ -138,7 +138,8 @@ def _suite(project: Project, digest: str, version: RegisteredVersion | None, fol
         "champion_digest": version.digest if version and folder else None,
     }
     policy = project.settings.gate
-    return run_suite(project.root / policy.suite, root=project.root, subject=subject, timeout=SUITE_S)
+    folder_of_tests, environment = project.root / policy.suite, project.settings.environment
+    return run_suite(folder_of_tests, root=project.root, environment=environment, subject=subject, timeout=SUITE_S)
 
 
 def _latency(

@@ -199,9 +199,11 @@ def _latency(policy: Gate, evidence: Evidence) -> tuple[Check, ...]:
 
 def suite_checks(results: Sequence[SuiteResult]) -> tuple[Check, ...]:
     """The model test suite as checks `suite.<test name>`; a skipped test is shown, an empty suite asks nothing."""
-    if not results:
-        message = "the model test suite holds no test, so it asks nothing (gate.suite)"
-        return (Check(name="suite", outcome=Outcome.INCONCLUSIVE, message=message, observed=0, limit=1),)
+    if all(result.outcome == "skipped" for result in results):
+        said = f"skipped all of its {len(results)} tests" if results else "holds no test"
+        message = f"the model test suite {said}, so it asks nothing (gate.suite)"
+        asked = Check(name="suite", outcome=Outcome.INCONCLUSIVE, message=message, observed=0, limit=1)
+        return (asked, *(_test(result) for result in results))
     return tuple(_test(result) for result in results)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import BusyError
-from seatrial.files import canonical_json, locked
+from seatrial.files import canonical_json, locked, sync_folder
 
 TAIL_BYTES = 2**20
 
@@ -108,7 +108,7 @@ class Journal:
             stream.flush()
             os.fsync(stream.fileno())
         if fresh:
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         self._end += len(line)
         self.last = Record(number=number, token=self.token, time=time, event=event, state=json.loads(line)["state"])
         return self.last
@@ -117,14 +117,6 @@ class Journal:
         found = read_last(self._path).record
         if found is not None and (self.last is None or found.number > self.last.number):
             raise BusyError(f"another controller (token {found.token}) has written the journal since; this one (token {self.token}) stops")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def holder(home: Path) -> str:

@@ -7,13 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seatrial.adapters.envoy import read_clusters
 from seatrial.adapters.sockets import UnixConnection
 from seatrial.bundle import load_bundle
 from seatrial.errors import EndpointError
 from seatrial.rollout_state import Pairs, Pin, Smoke
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TOLERANCE = 1e-5
 TIMEOUT_S = 5.0
@@ -87,9 +90,17 @@ def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float)
         sides = [answers(champion), answers(challenger)]
         if not all(sides):
             return Pairs(asked=0, differing=0)
-        one, other = (pl.read_parquet(side, columns=["request_id", "variant", "label"]) for side in sides)
+        one, other = (pl.read_parquet(side, columns=["request_id", "time", "variant", "label"]) for side in sides)
     except (OSError, pl.exceptions.PolarsError):
         return None
-    mirrored = other.filter(pl.col("variant") == "mirror").unique("request_id", keep="none")
-    both = one.unique("request_id", keep="none").join(mirrored, on="request_id", suffix="_mirror")
+    mirrored = _answered_once(other.filter(pl.col("variant") == "mirror"))
+    both = _answered_once(one).join(mirrored, on=["request_id", "row"], suffix="_mirror")
     return Pairs(asked=both.height, differing=both.filter(pl.col("label") != pl.col("label_mirror")).height)
+
+
+def _answered_once(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of requests that were answered once, numbered within their request; a repeated id would pair at random."""
+    import polars as pl
+
+    once = rows.filter(pl.col("time").n_unique().over("request_id") == 1)
+    return once.with_columns(row=pl.int_range(pl.len()).over("request_id"))

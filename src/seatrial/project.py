@@ -96,7 +96,9 @@ class Project:
 
     @property
     def tracking_uri(self) -> str:
-        """MLFLOW_TRACKING_URI, by default a sqlite file at the root."""
+        """MLFLOW_TRACKING_URI, by default a sqlite file at the root; `ephemeral` keeps to a file of its own, whatever is set."""
+        if self.environment == "ephemeral":
+            return f"sqlite:///{self.home / 'ephemeral.db'}"
         return self.env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
 
     @property

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VARIABLE = "SEATRIAL_SUITE"
+ENDED = (0, 1, 5)
+"""pytest's exit codes after a whole run: passed, failed, nothing to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +178,7 @@ def _reason(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
     return text.splitlines()[0] if text else type(call.excinfo.value).__name__ if call.excinfo else "failed"
 
 
-def run_suite(folder: Path, *, root: Path, subject: Mapping[str, str | None], timeout: float) -> tuple[SuiteResult, ...]:
+def run_suite(folder: Path, *, root: Path, environment: str, subject: Mapping[str, str | None], timeout: float) -> tuple[SuiteResult, ...]:
     """Run the tests below `folder` in a process of their own and give their results.
 
     A process that dies, hangs past `timeout` seconds or writes no results gives one result of outcome error.
@@ -184,15 +186,23 @@ def run_suite(folder: Path, *, root: Path, subject: Mapping[str, str | None], ti
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "results.json"
         command = [sys.executable, "-m", "seatrial.suite", str(results), str(folder)]
-        env = {**os.environ, VARIABLE: json.dumps(subject)}
+        env = {**os.environ, VARIABLE: json.dumps(subject), "SEATRIAL_ENV": environment}
         try:
             ended = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=timeout, check=False)
-            return tuple(SuiteResult(**result) for result in json.loads(results.read_bytes()))
+            found = tuple(SuiteResult(**result) for result in json.loads(results.read_bytes()))
+            if ended.returncode in ENDED:
+                return found
+            reason = f"pytest ended early with {ended.returncode}: {(ended.stdout + ended.stderr).strip()[-300:]}"
+            return (*found, _broken(reason))
         except subprocess.TimeoutExpired:
             reason = f"the suite did not end within {timeout:.0f} s"
         except (OSError, ValueError):
             reason = f"the suite's process ended with {ended.returncode}: {(ended.stdout + ended.stderr).strip()[-300:]}"
-    return (SuiteResult(name="suite", outcome="error", sentence="the model test suite runs", reason=reason),)
+    return (_broken(reason),)
+
+
+def _broken(reason: str) -> SuiteResult:
+    return SuiteResult(name="suite", outcome="error", sentence="the model test suite runs", reason=reason)
 
 
 def main(results: str, folder: str) -> int:

@@ -123,11 +123,12 @@ def test_without_git_train_says_what_to_do(tmp_path):
 def test_an_unreachable_registry_is_exit_2_and_loses_nothing(tmp_path):
     project = SmallProject(tmp_path / "loans")
     project.run("contract", "infer")
-    output = project.run("train", expect=2, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert "does not answer" in output
+    address = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    assert "keeps out of the shared registry" in project.run("train", expect=2, **address)
+    assert "does not answer" in project.run("train", "--shared", expect=2, **address)
     assert (project.root / "artifacts/model/manifest.json").exists()
     assert "(logged)" in project.run("train")
-    assert "keeps out of the shared registry" in project.run("gate", expect=2, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert "keeps out of the shared registry" in project.run("gate", expect=2, **address)
 
 
 @pytest.mark.parametrize(

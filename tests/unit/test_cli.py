@@ -95,13 +95,25 @@ def test_an_exception_on_purpose_is_one_message(project, monkeypatch, capsys, er
     assert capsys.readouterr().err == words
 
 
-def test_a_mistake_of_the_program_keeps_its_traceback(project, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ZeroDivisionError("of ours"), ["Traceback", "of ours", "defect of Seatrial"]),
+        (OSError(28, "No space left on device", "metrics/gate.json"), ["error: metrics/gate.json: No space left on device"]),
+        (ModuleNotFoundError("no", name="evidently"), ["needs the package 'evidently'", "seatrial[all]"]),
+    ],
+)
+def test_what_is_no_verdict_exits_2_and_never_1(project, monkeypatch, capsys, error, words):
     def act(*_):
-        raise ZeroDivisionError
+        raise error
 
     replace(monkeypatch, act)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(SystemExit) as left:
         main(["diff"])
+    shown = capsys.readouterr().err
+    assert left.value.code == 2
+    assert all(word in shown for word in words)
+    assert ("Traceback" in shown) == isinstance(error, ZeroDivisionError)
 
 
 def test_the_environment_and_shared_reach_the_command(project, monkeypatch):

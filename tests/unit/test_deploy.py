@@ -266,13 +266,34 @@ def test_a_rollout_against_a_champion_that_was_moved_elsewhere_begins_there(worl
 
 
 def test_up_does_not_start_a_challenger_that_is_held(world, tmp_path):
-    released(world)
-    world.project = Project(root=tmp_path, environment="production", env={})
+    world.project, tools = Project(root=tmp_path, environment="production", env={}), without(world.tools, source=None)
+    gate(world, 0)
+    assert deploy(world.project, tools, approve="the first").exit_code == 0
     gate(world, 1)
-    assert deploy(world.project, without(world.tools, source=None)).exit_code == 3
+    assert deploy(world.project, tools).exit_code == 3
     world.endpoint.down()
     up(world.project, world.tools)
     assert set(world.endpoint.running) == {1}
+
+
+def test_an_endpoint_serves_one_environment_and_another_is_refused(world, tmp_path):
+    released(world)
+    world.project = Project(root=tmp_path, environment="production", env={})
+    gate(world, 1)
+    with pytest.raises(UsageError, match="serves the environment 'local', not 'production'"):
+        deploy(world.project, without(world.tools, source=None), approve="ticket 12")
+    assert world.endpoint.running.keys() == {1}
+
+
+def test_what_a_person_rolled_back_does_not_return_by_the_same_line(world):
+    released(world)
+    gate(world, 1)
+    assert deploy(world.project, world.tools).exit_code == 0
+    rollback(world.project, world.tools, reason="customers complain")
+    gate(world, 1)
+    with pytest.raises(RefusedError, match="customers complain"):
+        deploy(world.project, world.tools)
+    assert deploy(world.project, world.tools, retry="it was the network").exit_code == 0
 
 
 def test_production_is_held_until_a_person_approves(world, tmp_path):

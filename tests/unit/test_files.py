@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from seatrial import files
 from seatrial.files import (
     canonical_json,
-    finite_or_none,
     locked,
     md5_of,
     pretty_json,
@@ -49,16 +48,10 @@ def test_the_order_of_keys_does_not_matter():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_refused_in_json_and_none_elsewhere(value):
+def test_what_is_no_number_is_refused_in_json(value):
     for encode in (canonical_json, pretty_json):
         with pytest.raises(ValueError, match="JSON compliant"):
             encode({"value": value})
-    assert finite_or_none(value) is None
-
-
-def test_a_number_stays_and_nothing_stays_nothing():
-    assert finite_or_none(1) == 1.0
-    assert finite_or_none(None) is None
 
 
 def test_digests_carry_the_name_of_their_hash():

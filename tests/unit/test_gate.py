@@ -227,7 +227,9 @@ def test_one_check_that_does_not_pass_decides(changes, name, outcome):
     ],
 )
 def test_what_pytest_said_becomes_an_outcome(said, outcome, advisory):
-    (check,) = suite_checks([SuiteResult(name="test_a[x]", outcome=said, sentence="Rows are answered", reason="first line\nsecond line")])
+    beside = SuiteResult(name="test_b", outcome="passed", sentence="b", reason="")
+    result = SuiteResult(name="test_a[x]", outcome=said, sentence="Rows are answered", reason="first line\nsecond line")
+    check, _ = suite_checks([result, beside])
     assert (check.name, check.outcome, check.advisory) == ("suite.test_a[x]", outcome, advisory)
     assert check.message == ("Rows are answered" if said == "passed" else "Rows are answered: first line")
 
@@ -235,3 +237,4 @@ def test_what_pytest_said_becomes_an_outcome(said, outcome, advisory):
 def test_a_suite_in_which_every_test_was_skipped_asks_nothing():
     checks = suite_checks([SuiteResult(name="test_a", outcome="skipped", sentence="a", reason="no id")])
     assert checks[0].outcome is Outcome.INCONCLUSIVE
+    assert checks[0].blocks

@@ -35,7 +35,8 @@ def test_a_challenger_that_is_not_there_is_a_problem(tmp_path):
 def part(log, name, rows):
     folder = log / "date=2026-11-01"
     folder.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(rows, schema=["request_id", "variant", "label"], orient="row").write_parquet(folder / f"{name}.parquet")
+    timed = [(*row, *([0] if len(row) == 3 else [])) for row in rows]
+    pl.DataFrame(timed, schema=["request_id", "variant", "label", "time"], orient="row").write_parquet(folder / f"{name}.parquet")
 
 
 def test_answers_are_compared_by_request(tmp_path):
@@ -46,9 +47,15 @@ def test_answers_are_compared_by_request(tmp_path):
 
 
 def test_a_request_id_that_a_client_used_twice_is_left_out(tmp_path):
-    part(tmp_path, "1-10-0", [("a", "champion", "Yes"), ("a", "champion", "No")])
+    part(tmp_path, "1-10-0", [("a", "champion", "Yes", 1), ("a", "champion", "No", 2)])
     part(tmp_path, "2-11-0", [("a", "mirror", "Yes")])
     assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=0, differing=0)
+
+
+def test_the_rows_of_one_request_are_compared_one_by_one(tmp_path):
+    part(tmp_path, "1-10-0", [("a", "champion", "Yes"), ("a", "champion", "No")])
+    part(tmp_path, "2-11-0", [("a", "mirror", "Yes"), ("a", "mirror", "Yes")])
+    assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=2, differing=1)
 
 
 def test_parts_from_before_the_step_do_not_count(tmp_path):

@@ -1,1 +1,1 @@
-"""Room 2: the adapters, one file for each thing outside: registry, endpoint, notifier."""
+"""Room 2: the adapters, what stands outside: registry and tracking (MLflow), endpoint (supervisord and Envoy), forge (GitHub)."""

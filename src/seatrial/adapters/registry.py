@@ -8,6 +8,7 @@ query (sqlite) or one REST call, because MLflow's client costs seconds of import
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import urllib.parse
 from base64 import b64encode
@@ -164,7 +165,7 @@ def _door(project: Project) -> _Sqlite | _Rest:
 def registry_uri(project: Project) -> str:
     """The registry's address, by the environment's rules.
 
-    `local` writes to a shared server only when told so by --shared; the other environments need one to be named.
+    `local` writes to a shared server only when told so by --shared, `ephemeral` never; the other environments need one to be named.
     """
     given = project.env.get("MLFLOW_TRACKING_URI")
     name = project.settings.environment
@@ -363,7 +364,8 @@ def tracking_client(uri: str) -> Any:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # after the import, which sets its own
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with _translated("open the registry"):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 class _translated:  # noqa: N801 - reads as a word in a with statement
@@ -378,4 +380,5 @@ class _translated:  # noqa: N801 - reads as a word in a with statement
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None or error is None or not isinstance(error, Exception) or isinstance(error, RegistryError):
             return
-        raise RegistryError(f"could not {self.doing}: {kind.__name__}: {str(error)[:300]}", hint="run the same command again") from error
+        words = re.sub(r"//[^/@\s]+@", "//***@", str(error))[:300]
+        raise RegistryError(f"could not {self.doing}: {kind.__name__}: {words}", hint="run the same command again") from error

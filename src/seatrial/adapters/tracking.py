@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.adapters.registry import DIGEST_TAG, _translated, check_reachable, ensure_experiment, tracking_client
+from seatrial.adapters.registry import DIGEST_TAG, _translated, check_reachable, ensure_experiment, registry_uri, tracking_client
 from seatrial.files import sha256_bytes, write_atomic
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def logged_run(project: Project, digest: str) -> str | None:
 
 def _still_there(project: Project) -> bool:
     """A receipt for a sqlite file that was deleted is worth nothing."""
-    uri = project.tracking_uri
+    uri = registry_uri(project)
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
 def _receipt(project: Project, digest: str) -> Path:
-    place = sha256_bytes(f"{project.tracking_uri}\n{project.experiment}".encode()).removeprefix("sha256:")[:16]
+    place = sha256_bytes(f"{registry_uri(project)}\n{project.experiment}".encode()).removeprefix("sha256:")[:16]
     return project.home / "receipts" / place / f"{digest.removeprefix('sha256:')}.json"
 
 
@@ -49,8 +49,8 @@ def log_run(project: Project, bundle: Bundle, evaluation: dict[str, Any]) -> tup
     found = logged_run(project, bundle.digest)
     if found is not None:
         return found, False
-    check_reachable(project.tracking_uri)
-    client = tracking_client(project.tracking_uri)
+    check_reachable(registry_uri(project))
+    client = tracking_client(registry_uri(project))
     with _translated("log the run"):
         experiment = ensure_experiment(client, project, project.experiment)
         known = _find(client, experiment, bundle.digest)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from seatrial.contract import Contract, Statistics
 from seatrial.profile import ColumnProfile, Profile
+from seatrial.statistics import benjamini_hochberg
 from seatrial.verdict import Check, Outcome
 
 MIN_EXPECTED = 5.0
@@ -232,13 +233,3 @@ def _gamma_fraction(a: float, y: float) -> float:
         if abs(d * c - 1) < 1e-15:
             break
     return value
-
-
-def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
-    """Adjusted p-values, in the given order (Benjamini and Hochberg 1995): below alpha, they keep false discoveries below alpha."""
-    order = sorted(range(len(ps)), key=lambda at: -ps[at])
-    adjusted, smallest = [1.0] * len(ps), 1.0
-    for rank, at in enumerate(order):
-        smallest = min(smallest, ps[at] * len(ps) / (len(ps) - rank))
-        adjusted[at] = smallest
-    return adjusted

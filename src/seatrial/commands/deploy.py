@@ -7,7 +7,6 @@ interrupted (back on the champion).
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,29 +35,20 @@ def run(project: Project, options: argparse.Namespace) -> int:
     """Deploy what the gate passed; the exit code says how it ended."""
     if (options.approve or options.retry) and not (options.reason or "").strip():
         raise UsageError("--approve and --retry are a person's word: they need a reason", hint="add --reason '…'")
-    with _terminated_as_interrupted(), _view() as view:
+    approve, retry = (options.reason if asked else None for asked in (options.approve, options.retry))
+    with _view() as view:
         tools = local_tools(project, say=view.say, show=view.show)
-        done = deploy(project, tools, approve=options.reason if options.approve else None, retry=options.reason if options.retry else None)
+        try:
+            done = deploy(project, tools, approve=approve, retry=retry)
+        finally:
+            if project.settings.environment == "ephemeral":
+                tools.endpoint.down()
     rollout = project.settings.rollout
     place = f" (http://{rollout.host}:{rollout.port}/invocations)" if done.exit_code == 0 else ""
     print(f"deploy: {done.message}{place}")
     if done.verdict is not None:
         print_verdict(done.verdict, title="deploy", path="metrics/rollout.json")
     return done.exit_code
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM (a CI job that is cancelled) ends a rollout as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class PlainView:

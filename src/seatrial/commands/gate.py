@@ -41,14 +41,20 @@ def gate(project: Project, *, again: bool = False) -> tuple[Verdict, bool]:
     if champion is not None and champion.digest == subject["bundle"]:
         return _already_champion(project, subject, champion), True
     recorded = None if again else Verdict.recorded(project.verdict("gate"), kind="gate", subject=subject)
-    if recorded is not None:
+    if recorded is not None and _stands(recorded):
         register(project, recorded)
         return recorded, True
+    project.verdict("gate").unlink(missing_ok=True)  # whatever happens from here on, an older answer is none
     verdict = measure(project, subject, champion)
     verdict.save(project.verdict("gate"))
     write_atomic(project.report("gate.html"), verdict_page(verdict, title="Gate").encode())
     register(project, verdict)
     return verdict, False
+
+
+def _stands(recorded: Verdict) -> bool:
+    """Whether a record answers: what could not be measured, or failed by the machine's fault perhaps, is asked again."""
+    return recorded.outcome is not Outcome.ERROR and not any(check.volatile and check.blocks for check in recorded.checks)
 
 
 def subject_of(project: Project, champion: RegisteredVersion | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from seatrial.control import Controller
-from seatrial.deploy import desk_for, stop_request
+from seatrial.control import Controller, state_of
+from seatrial.deploy import desk_for, recorded_state, stop_request
 from seatrial.errors import BusyError
 from seatrial.files import pretty_json, write_atomic
 from seatrial.journal import Journal, controller
@@ -44,10 +44,11 @@ def rollback(project: Project, tools: Tools, *, reason: str) -> str:
 
     A controller that is at work is asked to end its rollout; BusyError where it does not within half a minute.
     """
+    before = state_of(recorded_state(project)).last
     with _taken_over(project, tools, reason) as (journal, asked):
         desk = desk_for(project, tools, journal)
         words = f"asked for by {tools.who}: {reason}"
-        if asked and desk.state.phase is Phase.IDLE and _ended_without_promotion(desk.state):
+        if asked and desk.state.phase is Phase.IDLE and desk.state.last != before and _ended_without_promotion(desk.state):
             return f"the rollout was ended; {_serving(desk)}"
         return _back(desk, words)
 
@@ -55,7 +56,7 @@ def rollback(project: Project, tools: Tools, *, reason: str) -> str:
 def _back(desk: Controller, words: str) -> str:
     state = desk.state
     match state.phase:
-        case Phase.STARTING | Phase.MIRROR | Phase.CANARY:
+        case Phase.HELD | Phase.STARTING | Phase.MIRROR | Phase.CANARY:
             desk.save("rollback", give_up(state, Outcome.INCONCLUSIVE, words))
             desk.roll_back()
         case Phase.ROLLING_BACK:

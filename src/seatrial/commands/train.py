@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from seatrial.adapters.registry import registry_uri
 from seatrial.errors import PipelineError
 from seatrial.files import sha256_bytes
 from seatrial.pipeline import require_repository, run_dvc
@@ -29,7 +30,7 @@ def train(project: Project, *, force: bool = False) -> str:
     Raises PipelineError where a stage fails, RegistryError where MLflow cannot be reached: the bundle is there then, and
     the next call logs it.
     """
-    _ = project.settings  # a mistake in params.yaml is said before any work
+    registry_uri(project)  # a mistake in params.yaml, or an address that may not be written to, is said before any work
     require_repository(project.root)
     run_dvc(project.root, ["repro", *(["--force"] if force else [])], project.env)
     digest = manifest_digest(project)

@@ -6,7 +6,7 @@ for categories (missing is the empty string). Its one output, `probability`, is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,9 +84,24 @@ def check_onnx(model: bytes) -> None:
     strange = {opset.domain for opset in proto.opset_import} - _DOMAINS
     if strange or proto.functions:
         raise BundleError(f"the model uses operators of unknown domains: {sorted(strange) or 'local functions'}")
-    for tensor in proto.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise BundleError(f"the model keeps {tensor.name!r} in another file; a bundle is self-contained")
+    external = onnx.TensorProto.EXTERNAL
+    outside = next((one for one in _tensors(proto.graph) if one.data_location == external or one.external_data), None)
+    if outside is not None:
+        raise BundleError(f"the model keeps {outside.name!r} in another file; a bundle is self-contained")
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Every tensor of a graph: initializers, sparse ones, attributes of nodes, and those of graphs inside nodes."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _tensors(inner)
 
 
 def encode_frame(manifest: Manifest, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
