@@ -11,7 +11,6 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 from seatrial.errors import SeatrialError, UsageError
@@ -54,6 +53,8 @@ def main(argv: list[str] | None = None) -> None:
         _say(f"error: {error.filename or 'a file or socket'}: {error.strerror or error}\n  → mend that, and run the same command again")
         code = 2
     except Exception:  # noqa: BLE001 - a defect of ours: all of it is shown, and it is no verdict
+        import traceback
+
         traceback.print_exc()
         _say("error: this is a defect of Seatrial, please report it with the lines above")
         code = 2

@@ -20,8 +20,17 @@ S = TypeVar("S", bound=msgspec.Struct)
 _ITEM = re.compile(r"\$\[(\d+)\]")
 
 
-def convert(cls: type[S], values: Any, at: Place = ()) -> tuple[S | None, list[Problem]]:
+def convert(cls: type[S], values: Any) -> tuple[S | None, list[Problem]]:
     """The struct that a mapping describes, or None and all that is wrong with it."""
+    try:
+        whole = msgspec.convert(values, cls)  # what is right, which is nearly always, is converted at once
+    except (msgspec.ValidationError, TypeError):
+        return _examine(cls, values, ())
+    return _examine(cls, values, ()) if any(not math.isfinite(one) for one in _numbers(values)) else (whole, [])
+
+
+def _examine(cls: type[S], values: Any, at: Place) -> tuple[S | None, list[Problem]]:
+    """The same field by field, for the sentences."""
     if not isinstance(values, Mapping):
         return None, [(at, f"expected a mapping, found {values!r}")]
     fields = msgspec.structs.fields(cls)
@@ -52,7 +61,7 @@ def _value(kind: Any, value: Any, at: Place) -> tuple[Any, list[Problem]]:
     if section is not None and get_origin(kind) is dict:
         return _sections(section, value, at)
     if section is not None and not (value is None and type(None) in get_args(kind)):
-        return convert(section, value, at)
+        return _examine(section, value, at)
     try:
         converted = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -64,7 +73,7 @@ def _value(kind: Any, value: Any, at: Place) -> tuple[Any, list[Problem]]:
 def _sections(section: type[msgspec.Struct], value: Any, at: Place) -> tuple[Any, list[Problem]]:
     if not isinstance(value, Mapping):
         return None, [(at, f"expected a mapping, found {value!r}")]
-    built = {str(name): convert(section, inner, (*at, str(name))) for name, inner in value.items()}
+    built = {str(name): _examine(section, inner, (*at, str(name))) for name, inner in value.items()}
     return {name: one for name, (one, _) in built.items()}, [problem for _, problems in built.values() for problem in problems]
 
 
@@ -77,8 +86,11 @@ def _section(kind: Any) -> type[msgspec.Struct] | None:
 def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, float):
         yield value
-    elif isinstance(value, tuple):
+    elif isinstance(value, list | tuple):
         for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
             yield from _numbers(item)
 
 

@@ -11,12 +11,12 @@ from seatrial.convert import convert
 from seatrial.located import PlacedError
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     size: Annotated[int, Meta(gt=0, le=9)]
     kind: Literal["small", "large"] = "small"
 
 
-class Root(msgspec.Struct, frozen=True, kw_only=True):
+class Root(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     items: dict[str, Item] = {}
     row: tuple[int | Literal["mirror"], ...] = ()
     first: Item | None = None
