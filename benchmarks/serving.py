@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks._common import clone, free_port, median, nox_command, plain_environment, serving, table, timed, use_port, wrk
 
 TURNS = 3
-SECONDS = 6
+SECONDS = 5
 CONNECTIONS = (1, 16)
 
 
@@ -28,29 +28,22 @@ def main() -> None:
 
 
 def _compare(folder: Path, port: int, env: dict[str, str]) -> None:
-    peer = free_port()
-    model = next((folder / "mlartifacts").glob("*/*/artifacts/model/MLmodel")).parent
-    command = [
-        str(folder / ".venv/bin/mlflow"),
-        "models",
-        "serve",
-        "-m",
-        str(model),
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(peer),
-        "--env-manager",
-        "local",
-    ]
+    """Both ways in which MLflow serves this model: the scikit-learn pipeline, and the very ONNX file that Seatrial serves."""
+    python = str(folder / ".venv/bin/python")
+    timed([python, str(Path(__file__).parent / "_sklearn_model.py"), str(folder / "sklearn")], cwd=folder, env=env)
+    onnx = next((folder / "mlartifacts").glob("*/*/artifacts/model/MLmodel")).parent
     row = json.loads((folder / "artifacts/model/golden.json").read_text())[0]["row"]
-    body = {"dataframe_records": [row]}
     path = os.pathsep.join([str(folder / ".venv/bin"), env["PATH"]])
-    with serving([*command, "--workers", "1"], ready=f"http://127.0.0.1:{peer}/ping", cwd=folder, env={**env, "PATH": path}):
-        rows = [_row(folder, port, peer, body, connections) for connections in CONNECTIONS]
+    rows = []
+    for name, model in (("scikit-learn flavour", folder / "sklearn"), ("onnx flavour", onnx)):
+        peer = free_port()
+        command = [str(folder / ".venv/bin/mlflow"), "models", "serve", "-m", str(model), "-h", "127.0.0.1", "-p", str(peer)]
+        options = ["--env-manager", "local", "--workers", "1"]
+        with serving([*command, *options], ready=f"http://127.0.0.1:{peer}/ping", cwd=folder, env={**env, "PATH": path}):
+            rows += [[name, *_row(folder, port, peer, {"dataframe_records": [row]}, connections)] for connections in CONNECTIONS]
     table(
         f"One row a request, requests/s, median of {TURNS} turns of {SECONDS} s",
-        ["connections", "seatrial through Envoy", "mlflow models serve", "ratio"],
+        ["mlflow models serve, one worker", "connections", "seatrial through Envoy", "mlflow", "ratio"],
         rows,
     )
 
