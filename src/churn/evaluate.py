@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from seatrial.metrics import METRICS
 
 from seatrial.bundle import load_bundle
 from seatrial.files import pretty_json, write_atomic
+from seatrial.metrics import METRICS
 from seatrial.project import Project
 from seatrial.serving.runtime import Runtime
 from seatrial.stages import read_rows, run_stage
