@@ -17,7 +17,7 @@ def tests(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Check format, style and types, and the CI files for known weaknesses."""
     run(session, "ruff", "format", "--check", *SOURCES)
-    run(session, "ruff", "check", *SOURCES)
+    run(session, "ruff", "check", "--no-cache", *SOURCES)  # a cache does not see that a module came to be
     run(session, "mypy")
     run(session, "zizmor", "--offline", "--no-progress", "--quiet", ".github/workflows")
     run(session, "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *_workflows())
@@ -25,7 +25,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure one published figure beside its peer (`-- serving`, `-- noop`, `-- rollout`, `-- reproducible`)."""
+    """Measure one published figure beside its peer (`-- NAME`; without one, the list)."""
     name, *options = session.posargs or ["--help"]
     run(session, "python", "-m", "benchmarks" if name == "--help" else f"benchmarks.{name}", *options)
 
