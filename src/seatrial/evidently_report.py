@@ -110,9 +110,10 @@ def _register_ks_distance() -> None:
 
 
 def _frame(columns: Sequence[ColumnPair], side: Literal["reference", "current"]) -> pd.DataFrame:
+    """One table of all columns; a shorter one (the prediction's reference is other rows) ends in missing values, which no test counts."""
     import pandas as pd
 
-    return pd.DataFrame({_shown(column.name): _safe(column, getattr(column, side)) for column in columns})
+    return pd.DataFrame({_shown(column.name): pd.Series(_safe(column, getattr(column, side))) for column in columns})
 
 
 def _safe(column: ColumnPair, values: Any) -> Any:

@@ -34,6 +34,13 @@ def score(one):
     return compare([one], drifted_share=0.5)[0][one.name]
 
 
+def test_a_column_with_a_reference_of_its_own_length_is_compared_as_if_alone():
+    inputs, answers = column(), column("prediction", reference=DRAW.normal(size=700), current=SIDES["numeric"][2])
+    together, _ = compare([inputs], alone=[answers], drifted_share=0.5)
+    assert together["prediction"].value == pytest.approx(score(answers).value)
+    assert together["amount"].value == pytest.approx(score(inputs).value)
+
+
 TESTS = [(method, kind) for method, kinds in {**DISTANCES, **P_VALUES}.items() for kind in kinds]
 
 

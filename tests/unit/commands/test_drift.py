@@ -49,6 +49,7 @@ class Site:
         frame = pl.DataFrame(TRAINING).with_columns(pl.lit("No").alias(TARGET.name))
         self.project.train_data.parent.mkdir(parents=True)
         frame.write_parquet(self.project.train_data)
+        frame.tail(frame.height // 3).write_parquet(self.project.test_data)
         self.bundle = self._bundle()
         store_bundle(self.bundle, self.project.home / "store")
         self._register(self.bundle)
@@ -58,7 +59,9 @@ class Site:
         from seatrial.bundle import load_bundle
 
         made = make_bundle(self.root / "made")
-        training = msgspec.structs.replace(made.manifest.training, data=md5_of(self.project.train_data))
+        training = msgspec.structs.replace(
+            made.manifest.training, data=md5_of(self.project.train_data), held_out=md5_of(self.project.test_data)
+        )
         write_bundle(self.project.bundle, msgspec.structs.replace(made.manifest, training=training), made.files)
         return load_bundle(self.project.bundle)
 
