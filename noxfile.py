@@ -12,6 +12,9 @@ from pathlib import Path
 
 import nox
 
+if __name__ == "__main__":  # as a script: nox reads this file itself, and finds the tasks not imported yet
+    nox.main()
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Importing a task registers its sessions, so the order of these lines is the order in which sessions run and are listed.
@@ -21,6 +24,3 @@ from tasks import validate, train, diff, gate, deploy, live, drift, project, loc
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "none"
 nox.options.stop_on_first_error = True
-
-if __name__ == "__main__":
-    nox.main()

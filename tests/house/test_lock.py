@@ -1,6 +1,8 @@
 """What is installed: every version by its hash, from wherever the reader's own index is."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -61,3 +63,9 @@ def test_the_noxfile_says_what_it_needs_so_that_uv_can_run_it():
     requirement = Requirement(header["dependencies"][0])
     assert (requirement.name, requirement.extras) == ("nox", {"uv"})
     assert script_header("import nox\n") is None
+
+
+def test_the_noxfile_runs_as_a_script_too():
+    answer = subprocess.run([sys.executable, "noxfile.py", "-l"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "* validate -> " in answer.stdout and "- deploy -> " in answer.stdout
