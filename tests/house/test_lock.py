@@ -68,4 +68,5 @@ def test_the_noxfile_says_what_it_needs_so_that_uv_can_run_it():
 def test_the_noxfile_runs_as_a_script_too():
     answer = subprocess.run([sys.executable, "noxfile.py", "-l"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    assert "* validate -> " in answer.stdout and "- deploy -> " in answer.stdout
+    assert "* validate -> " in answer.stdout
+    assert "- deploy -> " in answer.stdout
