@@ -20,7 +20,7 @@ def preprocess(project: Project) -> None:
     settings = project.settings
     contract = load_contract(project.contract)
     check_roles(contract, settings.data)
-    frame = read_typed(project.raw, contract, settings.data)
+    frame = read_typed(project, contract)
     labelled = frame.drop_nulls(settings.data.target)
     held_out = is_held_out(
         split_keys(labelled, settings.data.id, settings.data.target), settings.preprocess.test_size, settings.preprocess.seed

@@ -6,6 +6,7 @@ sections `model`, `data`, `preprocess` and `train` of the same file, so an envir
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,8 @@ class Data(Section, frozen=True, kw_only=True):
     raw: Text
     pattern: Text | None = None
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
+    encoding: Text = "utf-8"
+    partitions: tuple[Text, ...] = ()
     snapshot: dt.date | None = None
     contract: Text = "data/contract.yaml"
     reference: Text = "data/reference.json"
@@ -70,6 +73,17 @@ class Data(Section, frozen=True, kw_only=True):
     positive: str | bool | int | None = None
     id: Text | None = None
     groups: tuple[Text, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an encoding that nobody knows, and a glob where DVC needs a path."""
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise PlacedError(f"{self.encoding!r} is no known encoding, such as utf-8, latin-1 or utf-16", "encoding") from None
+        if any(sign in self.raw for sign in "*?["):
+            raise PlacedError(
+                f"{self.raw!r} is a glob, which no stage can depend on; name the folder here, the glob in data.pattern", "raw"
+            )
 
 
 class Preprocess(Section, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from seatrial.errors import UsageError
 from seatrial.params import Settings, load_settings
 
@@ -21,12 +23,14 @@ from seatrial.params import Settings, load_settings
 class Project:
     """One repository in one environment.
 
-    `env` is the process environment that addresses and secrets are read from; `shared` lets `local` write to a shared registry.
+    `env` is the process environment that addresses and secrets are read from; `shared` lets `local` write to a shared
+    registry; `table` stands in for `data.raw`.
     """
 
     root: Path
     environment: str = "local"
     shared: bool = False
+    table: str | None = None
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
 
     @classmethod
@@ -44,7 +48,8 @@ class Project:
     @cached_property
     def settings(self) -> Settings:
         """params.yaml for this environment, parsed once."""
-        return load_settings(self.root / "params.yaml", self.environment)
+        settings = load_settings(self.root / "params.yaml", self.environment)
+        return settings if self.table is None else replace(settings, data=replace(settings.data, raw=self.table))
 
     @property
     def home(self) -> Path:

@@ -1,4 +1,4 @@
-"""Tables from disk: CSV, Parquet or a folder of either, read whole and typed by the data contract.
+"""Tables as data frames: read whole, and typed by the data contract.
 
 CSV cells arrive as strings and are converted by the contract, so that a word in a column of numbers is found and shown
 instead of guessed away. An empty cell is a missing value.
@@ -6,9 +6,7 @@ instead of guessed away. An empty cell is a missing value.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +18,9 @@ if TYPE_CHECKING:
 
     from seatrial.contract import Column, Contract
     from seatrial.params import Data
+    from seatrial.project import Project
+    from seatrial.sources import Part
 
-PARQUET = frozenset({".parquet", ".pq"})
-TEXT = frozenset({".csv", ".tsv", ".txt"})
-DELIMITERS = (",", ";", "\t", "|")
 EXAMPLES = 5
 DATETIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
@@ -45,23 +42,24 @@ class Finding:
 def read_table(path: Path, *, delimiter: str = ",", pattern: str | None = None) -> pl.DataFrame:
     """Read a file, or all files of a folder (those that match `pattern`, where given), as one table.
 
-    Files ending in .parquet or .pq are Parquet; others are CSV in UTF-8 with a header, every column as strings. Raises
-    DataError for whatever cannot be read, with what to do.
+    Files ending in .parquet or .pq are Parquet; others are CSV with a header, every column as text. Raises DataError for
+    whatever cannot be read, with what to do.
     """
-    if not path.exists():
-        raise DataError(f"there is no table at {path.name}", hint="check data.raw in params.yaml, or fetch the data: dvc pull")
-    if not path.is_dir():
-        return _read_file(path, delimiter)
-    files = _parts(path, pattern)
-    return _concatenated(files, [_read_file(file, delimiter) for file in files])
+    from seatrial.params import Data
+    from seatrial.sources import local_parts
+
+    data = Data(raw=path.name, target="-", delimiter=delimiter, pattern=pattern)
+    return _whole(local_parts(path, data), data)
 
 
-def read_typed(path: Path, contract: Contract, data: Data) -> pl.DataFrame:
-    """Read the table that `data` describes, with exactly the contract's columns, in their order and of their types.
+def read_typed(project: Project, contract: Contract) -> pl.DataFrame:
+    """Read the project's table, with exactly the contract's columns, in their order and of their types.
 
     Raises DataError where a column is missing or cells are of another type: `seatrial validate` tells all about them.
     """
-    frame, findings = typed(read_table(path, delimiter=data.delimiter, pattern=data.pattern), contract)
+    from seatrial.sources import parts_of
+
+    frame, findings = typed(_whole(parts_of(project), project.settings.data), contract)
     missing = [name for name in contract.columns if name not in frame.columns]
     if missing or findings:
         sentences = [f"the table has no column {name!r}, which the contract names" for name in missing] + [str(one) for one in findings]
@@ -69,24 +67,19 @@ def read_typed(path: Path, contract: Contract, data: Data) -> pl.DataFrame:
     return frame.select(list(contract.columns))
 
 
-def _parts(folder: Path, pattern: str | None) -> list[Path]:
-    candidates = sorted(child for child in folder.glob(pattern or "**/*") if child.is_file())
-    files = candidates if pattern else [child for child in candidates if child.suffix.lower() in PARQUET | TEXT]
-    if not files:
-        wanted = f"matches data.pattern {pattern!r}" if pattern else "ends in .csv or .parquet"
-        raise DataError(f"the folder {folder.name} holds no table: no file {wanted}", hint="check data.raw and data.pattern in params.yaml")
-    return files
-
-
-def _concatenated(files: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
+def _whole(parts: Sequence[Part], data: Data) -> pl.DataFrame:
+    """All parts as one table in memory; DataError where their columns differ."""
     import polars as pl
 
+    from seatrial.sources import batches
+
+    frames = [pl.concat(list(batches(part, data)), rechunk=False) for part in parts]
     first = frames[0]
-    for file, frame in zip(files, frames, strict=True):
+    for part, frame in zip(parts, frames, strict=True):
         difference = _difference(first.schema, frame.schema)
         if difference:
             raise DataError(
-                f"{file.name} has another schema than {files[0].name}: {difference}", hint="all parts of a folder need the same columns"
+                f"{part.name} has another schema than {parts[0].name}: {difference}", hint="all parts of a folder need the same columns"
             )
     return pl.concat([frame.select(first.columns) for frame in frames])
 
@@ -96,84 +89,6 @@ def _difference(left: pl.Schema, right: pl.Schema) -> str:
     others = [f"{name!r} is {right[name]} there and {left[name]} here" for name in left if name in right and left[name] != right[name]]
     parts = [f"it lacks {', '.join(map(repr, lacks))}" if lacks else "", f"it adds {', '.join(map(repr, adds))}" if adds else "", *others]
     return "; ".join(part for part in parts if part)
-
-
-def _read_file(path: Path, delimiter: str) -> pl.DataFrame:
-    try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path.name} is empty", hint="fetch it again: dvc pull, or check data.raw in params.yaml")
-        frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_csv(path, delimiter)
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read ({error.strerror or error})") from None
-    if frame.height == 0:
-        raise DataError(f"{path.name} has a header and no rows", hint="fetch it again: dvc pull, or check data.raw in params.yaml")
-    return frame
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        return pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path.name} is no whole Parquet file ({reason})", hint="it may be truncated; fetch it again: dvc pull") from None
-
-
-def _read_csv(path: Path, delimiter: str) -> pl.DataFrame:
-    import polars as pl
-
-    header = _header(path, delimiter)
-    try:
-        frame = pl.read_csv(path, separator=delimiter, infer_schema=False, glob=False)
-    except pl.exceptions.PolarsError as error:
-        _refuse_ragged(path, delimiter, len(header))
-        reason = "it is not UTF-8; save it as UTF-8" if "utf-8" in str(error) else str(error).splitlines()[0]
-        raise DataError(f"{path.name} cannot be read as CSV: {reason}") from None
-    if frame.height and frame[:, -1].null_count():
-        _refuse_ragged(path, delimiter, len(header))  # Polars fills a short row with nulls, and says nothing
-    return frame
-
-
-def _header(path: Path, delimiter: str) -> list[str]:
-    """The names of the columns; DataError where they show that this is not the file that params.yaml describes."""
-    with path.open("rb") as stream:
-        raw = stream.readline(2**20).lstrip(b"\xef\xbb\xbf")
-    if b"\0" in raw or raw.startswith(b"\x1f\x8b"):
-        raise DataError(f"{path.name} is not text", hint="data.raw has to name a CSV or Parquet file, not compressed")
-    line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
-    names = next(csv.reader([line], delimiter=delimiter), [])
-    others = [other for other in DELIMITERS if other != delimiter and other in line]
-    if len(names) == 1 and others:
-        remedy = f"set data.delimiter: {max(others, key=line.count)!r} in params.yaml"
-        raise DataError(f"{path.name} has one column only when it is split at {delimiter!r}; its header is {line[:80]!r}", hint=remedy)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path.name} has more than one column named {', '.join(map(repr, twice))}", hint="rename one of them in the file")
-    return names
-
-
-def _refuse_ragged(path: Path, delimiter: str, width: int) -> None:
-    """DataError with the line number of the first row that has more or fewer fields than the header."""
-    for line, fields in _rows(path, delimiter):
-        if fields != width:
-            raise DataError(
-                f"{path.name}:{line}: this row has {fields} fields, the header has {width}", hint="mend the row, or write the file again"
-            )
-
-
-def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, int]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        reader = csv.reader(_without_nul(stream), delimiter=delimiter)
-        try:
-            for row in reader:
-                yield reader.line_num, len(row)
-        except csv.Error as error:
-            raise DataError(f"{path.name}:{reader.line_num}: not CSV: {error}") from None
-
-
-def _without_nul(stream: io.TextIOBase) -> Iterator[str]:
-    return (line.replace("\0", " ") for line in stream)
 
 
 def typed(frame: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, tuple[Finding, ...]]:

@@ -175,3 +175,18 @@ def test_the_gate_s_policy_is_another_one_when_it_or_the_groups_change(tmp_path)
     assert settings(tmp_path, SMALL + "rollout: {port: 80}\n").gate_policy == base
     assert settings(tmp_path, SMALL + "gate: {max_flips: 0.1}\n").gate_policy != base
     assert settings(tmp_path, SMALL.replace("bought}", "bought, groups: [a]}")).gate_policy != base
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ("encoding: utf-9", "'utf-9' is no known encoding"),
+        ("raw: 'data/*.csv'", "'data/*.csv' is a glob"),
+    ],
+)
+def test_a_table_that_cannot_be_described_so_is_refused_with_its_line(tmp_path, data, sentence):
+    raw = "" if data.startswith("raw") else "raw: t.csv, "
+    (tmp_path / "params.yaml").write_text(f"model: {{name: m}}\ndata: {{target: a, {raw}{data}}}\n")
+    with pytest.raises(ParamsError, match=r"params\.yaml:2: data\.") as caught:
+        load_settings(tmp_path / "params.yaml")
+    assert sentence in str(caught.value)
