@@ -17,7 +17,7 @@ from seatrial.errors import SeatrialError, UsageError
 
 COMMANDS = {
     "validate": "test the data against its contract, its statistics, the reference and the clock",
-    "contract": "draft a data contract from the data, or show what one says",
+    "contract": "draft a data contract from the data, show it, compare two, carry it to and from pandera",
     "train": "run the DVC pipeline, then log the run to MLflow",
     "diff": "compare metrics, params and plots with the merge base",
     "gate": "test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes",

@@ -1,176 +1,61 @@
 """The data contract: what each column of the table may hold, and what the table as a whole must keep.
 
-Roles (target, id, groups) are named in params.yaml, not here, so that one contract can serve several models.
+Which columns are target, id and groups is named in params.yaml; a role written here has to agree with it (`check_roles`).
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    Strict,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    model_validator,
+from pydantic import Field, PrivateAttr, StrictStr, ValidationError, model_validator
+
+from seatrial.contract_rules import (
+    BOTH,
+    DATED,
+    Checks,
+    Column,
+    Condition,
+    Freshness,
+    Label,
+    Parts,
+    Role,
+    Rows,
+    Section,
+    Split,
+    Statistics,
+    Table,
+    Waiver,
 )
-
 from seatrial.errors import ContractError
 from seatrial.findings import sentences
-from seatrial.located import PlacedError, YamlProblem, nearest, read_yaml
+from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
 from seatrial.params import Data
 
-Number = StrictInt | StrictFloat
-Share = Annotated[Number, Field(gt=0, lt=1)]
-NotNegative = Annotated[Number, Field(ge=0)]
-Count = Annotated[StrictInt, Field(gt=0)]
-Text = Annotated[StrictStr, Field(min_length=1)]
-Type = Literal["integer", "number", "boolean", "string", "date", "datetime"]
-Day = Annotated[dt.date, Strict()]
-Moment = Annotated[dt.datetime, Strict()]
-Bound = StrictInt | StrictFloat | Moment | Day
-Value = StrictBool | StrictInt | StrictStr
+__all__ = [
+    "Checks",
+    "Column",
+    "Condition",
+    "Contract",
+    "Freshness",
+    "Label",
+    "Parts",
+    "Rows",
+    "Split",
+    "Statistics",
+    "Table",
+    "Waiver",
+    "check_roles",
+    "features",
+    "load_contract",
+    "parse_contract",
+]
 
-
-def _rate(value: Any) -> Any:
-    return float(value) if isinstance(value, bool) else value
-
-
-Rate = Annotated[StrictFloat | StrictInt, BeforeValidator(_rate), Field(ge=0, le=1)]
-
-RANGED: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float), "date": (dt.date,), "datetime": (dt.date,)}
-LISTED: dict[str, type] = {"integer": int, "string": str, "boolean": bool}
 INFER = "draft one from the data: seatrial contract infer"
-
-
-class Section(BaseModel):
-    """One mapping of the contract: frozen, and closed to keys that nobody reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Column(Section):
-    """One column: its type, which share of its cells may be missing, and which values it may hold."""
-
-    type: Type
-    nullable: Rate = 0.0
-    range: tuple[Bound | None, Bound | None] | None = None
-    allowed: Annotated[tuple[Value, ...], Field(min_length=1)] | None = None
-    unique: StrictBool = False
-    pattern: Text | None = None
-    description: Text | None = None
-    _name: str = PrivateAttr(default="")
-
-    @property
-    def name(self) -> str:
-        """The column's name in the table."""
-        return self._name
-
-    @model_validator(mode="after")
-    def _fits_its_type(self) -> Column:
-        for key, problem in self._problems():
-            raise PlacedError(problem, key)
-        return self
-
-    def _problems(self) -> Iterator[tuple[str, str]]:
-        if self.range is not None:
-            yield from (("range", problem) for problem in self._range_problems(self.range))
-        if self.allowed is not None:
-            yield from (("allowed", problem) for problem in self._allowed_problems(self.allowed))
-        if self.pattern is not None and self.type != "string":
-            yield "pattern", f"only a string column has a pattern, this one is {self.type}"
-        if self.pattern is not None and not _is_pattern(self.pattern):
-            yield "pattern", f"{self.pattern!r} is no regular expression"
-
-    def _range_problems(self, limits: tuple[Any, Any]) -> Iterator[str]:
-        kinds = RANGED.get(self.type)
-        given = [limit for limit in limits if limit is not None]
-        if kinds is None:
-            yield f"a {self.type} column has no range; use allowed"
-        elif not all(isinstance(limit, kinds) for limit in given):
-            yield f"the limits of a column of type {self.type} must be of that type, found {given}"
-        elif len(given) == 2 and _moment(given[0]) > _moment(given[1]):
-            yield f"nothing lies in the range {given}; the smaller limit comes first"
-
-    def _allowed_problems(self, values: tuple[Any, ...]) -> Iterator[str]:
-        kind = LISTED.get(self.type)
-        strange = [value for value in values if type(value) is not kind]
-        if kind is None:
-            yield f"a {self.type} column has no list of allowed values; use range"
-        elif strange:
-            remedy = "; YAML reads Yes, No, on and off as booleans: put them in quotes" if isinstance(strange[0], bool) else ""
-            yield f"{strange[0]!r} is no {self.type}{remedy}"
-
-
-def _moment(limit: Any) -> Any:
-    """Dates and moments in one order."""
-    return dt.datetime.combine(limit, dt.time()) if type(limit) is dt.date else limit
-
-
-def _is_pattern(pattern: str) -> bool:
-    try:
-        re.compile(pattern)
-    except re.error:
-        return False
-    return True
-
-
-class Rows(Section):
-    """How many rows the table may have."""
-
-    min: Annotated[StrictInt, Field(ge=0)] = 1
-    max: Count | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Rows:
-        if self.max is not None and self.max < self.min:
-            raise PlacedError(f"no table has at least {self.min} and at most {self.max} rows", "max")
-        return self
-
-
-class Table(Section):
-    """What holds for the table as a whole: its rows, the columns that together name a row, and columns not listed here."""
-
-    rows: Rows = Rows()
-    key: tuple[Text, ...] = ()
-    extra: Literal["refuse", "allow"] = "refuse"
-
-
-class Statistics(Section):
-    """How far the data may move from the reference: a change has to be this large, and significant at `alpha`."""
-
-    alpha: Share = 0.01
-    ks: Share = 0.1
-    psi: Annotated[StrictInt | StrictFloat, Field(gt=0)] = 0.2
-    missing: Share = 0.05
-    rows: Share = 0.5
-    advisory: StrictBool = False
-
-
-class Freshness(Section):
-    """How old the newest record may be: of a date column, or of `data.snapshot` where `column` is null."""
-
-    max_age_days: NotNegative = 30
-    column: Text | None = None
-    advisory: StrictBool = True
-
-
-class Checks(Section):
-    """The limits of the checks that are not a single column's."""
-
-    statistics: Statistics = Statistics()
-    freshness: Freshness = Freshness()
+EXPLAINED = "docs/contract.md explains every key"
+SINGLE = ("id", "target", "event_time")
 
 
 class Contract(Section):
@@ -179,23 +64,104 @@ class Contract(Section):
     columns: Annotated[dict[StrictStr, Column], Field(min_length=1)]
     table: Table = Table()
     checks: Checks = Checks()
+    waivers: tuple[Waiver, ...] = ()
+    _source: _Source = PrivateAttr(default_factory=lambda: _Source())
 
     @model_validator(mode="after")
-    def _names_its_columns(self) -> Contract:
+    def _fits_together(self) -> Contract:
         for name, column in self.columns.items():
             column._name = name
-        for at, name in enumerate(self.table.key):
-            self._known(name, "table", "key", at)
-        clock = self.checks.freshness.column
-        if clock is not None:
-            self._known(clock, "checks", "freshness", "column")
-            if self.columns[clock].type not in ("date", "datetime"):
-                raise PlacedError(f"{clock!r} is {self.columns[clock].type}, not date or datetime", "checks", "freshness", "column")
+        self._refuse_second_roles()
+        self._refuse_strange_keys()
+        self._set_clock()
+        if self.table.conditions:
+            self._refuse_strange_conditions()
         return self
 
-    def _known(self, name: str, *place: str | int) -> None:
+    def _refuse_second_roles(self) -> None:
+        for role in SINGLE:
+            several = [name for name, column in self.columns.items() if column.role == role]
+            if len(several) > 1:
+                raise PlacedError(f"{several[0]!r} has the role {role} already, and a table has only one", "columns", several[1], "role")
+
+    def _refuse_strange_keys(self) -> None:
+        for at, name in enumerate(self.table.key):
+            self._refuse_unknown(name, "table", "key", at)
+            if set(self.columns[name].environments) != set(BOTH):
+                words = f"{name!r} does not exist in every environment, so it cannot be part of the key"
+                raise PlacedError(words, "table", "key", at)
+
+    def _refuse_unknown(self, name: str, *place: str | int) -> None:
         if name not in self.columns:
             raise PlacedError(f"{name!r} is no column of this contract{nearest(name, self.columns)}", *place)
+
+    def _set_clock(self) -> None:
+        """The event-time column is the clock; a clock that is named has to be it, and a date."""
+        place = ("checks", "freshness", "column")
+        event = next((name for name, column in self.columns.items() if column.role == "event_time"), None)
+        clock = self.checks.freshness.column
+        if clock is not None:
+            self._refuse_unknown(clock, *place)
+            if self.columns[clock].type not in DATED:
+                raise PlacedError(f"{clock!r} is {self.columns[clock].type}, not date or datetime", *place)
+            if event not in (None, clock):
+                raise PlacedError(f"it is {clock!r}, but {event!r} has the role event_time; name one of them", *place)
+        elif event is not None:
+            object.__setattr__(self, "checks", _with_clock(self.checks, event))
+
+    def _refuse_strange_conditions(self) -> None:
+        from seatrial.contract_conditions import condition_problem
+
+        for at, condition in enumerate(self.table.conditions):
+            problem = condition_problem(condition, self.columns)
+            if problem is not None:
+                raise PlacedError(problem, "table", "conditions", at, "holds")
+
+    def within(self, environment: str) -> Contract:
+        """This contract with only the columns, conditions and waivers that exist in `environment`: training or serving.
+
+        Raises ContractError for another environment, or where nothing is left.
+        """
+        if environment not in BOTH:
+            raise ContractError(f"a contract knows no environment {environment!r}{nearest(environment, BOTH)}")
+        columns = {name: column for name, column in self.columns.items() if environment in column.environments}
+        conditions = tuple(condition for condition in self.table.conditions if environment in condition.environments)
+        if not columns:
+            raise ContractError(f"no column of the contract exists for {environment}", hint="look at the columns' environments")
+        gone = {*self.columns} - {*columns} | {one.name for one in self.table.conditions} - {one.name for one in conditions}
+        clock = self.checks.freshness.column
+        changes: dict[str, Any] = {
+            "columns": columns,
+            "table": self.table.model_copy(update={"conditions": conditions}),
+            "checks": _with_clock(self.checks, clock if clock in columns else None),
+            "waivers": tuple(waiver for waiver in self.waivers if waiver.column not in gone),
+        }
+        return self.model_copy(update=changes)
+
+    def place_of(self, *place: str | int) -> str:
+        """Where a key of this contract stands, as `contract.yaml:7: columns.size.role`; no file and line where it was not read."""
+        name = ".".join(map(str, place))
+        located = self._source.located
+        return f"{located.path.name}:{located.line(place)}: {name}" if located else f"the contract: {name}"
+
+
+def _with_clock(checks: Checks, column: str | None) -> Checks:
+    return checks.model_copy(update={"freshness": checks.freshness.model_copy(update={"column": column})})
+
+
+class _Source:
+    """The file that a contract was read from; equal to any other, because a contract is what it says, not where it stands."""
+
+    __slots__ = ("located",)
+
+    def __init__(self, located: Located | None = None) -> None:
+        self.located = located
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source)
+
+    def __hash__(self) -> int:
+        return 0
 
 
 def load_contract(path: Path) -> Contract:
@@ -206,27 +172,57 @@ def load_contract(path: Path) -> Contract:
         located = read_yaml(path)
     except YamlProblem as error:
         raise ContractError(str(error)) from None
+    return parse_contract(located)
+
+
+def parse_contract(located: Located) -> Contract:
+    """A contract from YAML that was read already; ContractError as `load_contract`."""
     try:
-        return Contract.model_validate(located.values)
+        contract = Contract.model_validate(located.values)
     except ValidationError as error:
-        raise ContractError("\n".join(list(sentences(located, error, Contract))[:10]), hint="docs/contract.md explains every key") from None
+        raise ContractError("\n".join(islice(sentences(located, error, Contract), 10)), hint=EXPLAINED) from None
+    contract._source = _Source(located)
+    return contract
 
 
 def check_roles(contract: Contract, data: Data) -> None:
-    """ContractError where params.yaml gives a role to a column that the contract does not know."""
-    roles = [("target", data.target), *([("id", data.id)] if data.id else []), *(("groups", name) for name in data.groups)]
-    problems = [
-        f"params.yaml: data.{role} is {name!r}, which is no column of {Path(data.contract).name}{nearest(name, contract.columns)}"
-        for role, name in roles
-        if name not in contract.columns
-    ]
+    """ContractError where params.yaml gives a role to a column that the contract does not know, or that has another one there."""
+    problems = (*_unknown_roles(contract, data), *_other_roles(contract, data))
     if problems:
         raise ContractError(
-            "\n".join(problems), hint="name the column as the contract does, or draft it anew: seatrial contract infer --force"
+            "\n".join(problems[:10]), hint="name the column as the contract does, or draft it anew: seatrial contract infer --force"
         )
 
 
+def _unknown_roles(contract: Contract, data: Data) -> Iterator[str]:
+    roles = [("target", data.target), *([("id", data.id)] if data.id else []), *(("groups", name) for name in data.groups)]
+    for role, name in roles:
+        if name not in contract.columns:
+            yield f"params.yaml: data.{role} is {name!r}, which is no column of {Path(data.contract).name}{nearest(name, contract.columns)}"
+
+
+def _other_roles(contract: Contract, data: Data) -> Iterator[str]:
+    told: dict[str, Role] = {**dict.fromkeys(data.groups, "group"), data.target: "target"}
+    if data.id:
+        told[data.id] = "id"
+    says: dict[str, str] = {
+        "id": f"data.id is {data.id!r}",
+        "target": f"data.target is {data.target!r}",
+        "group": f"data.groups is {list(data.groups)}",
+    }
+    for name, column in contract.columns.items():
+        wanted = told.get(name)
+        if column.role is None or column.role == wanted or (wanted is None and column.role not in says):
+            continue
+        reason = says[wanted or column.role]
+        yield f"{contract.place_of('columns', name, 'role')}: {column.role}, but params.yaml: {reason}; mend one of them"
+
+
 def features(contract: Contract, data: Data) -> tuple[Column, ...]:
-    """The columns that a model may read: all but the target, the id, dates and moments, in the contract's order."""
+    """The columns that a model may read: all but the target, the id, what the contract ignores, dates and moments, in its order."""
     roles = {data.target, data.id}
-    return tuple(column for name, column in contract.columns.items() if name not in roles and column.type not in ("date", "datetime"))
+    return tuple(
+        column
+        for name, column in contract.columns.items()
+        if name not in roles and column.type not in DATED and column.role != "ignore" and "serving" in column.environments
+    )

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from seatrial.located import Located, Place, nearest
 
+WORDS = {
+    "a valid tuple": "a list",
+    "a valid dictionary": "a mapping",
+    "String should have": "text of",
+    "String should match": "text that matches",
+    "Tuple should have": "a list of",
+    " after validation, not 0": "",
+}
+
 
 def sentences(located: Located, error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     """One sentence for each place that pydantic refuses (the branches of a union give one together)."""
-    seen: set[Place] = set()
-    for problem in error.errors(include_url=False):
-        place = _place(located, problem)
-        if place in seen:
-            continue
-        seen.add(place)
-        yield located.sentence(place, _explain(place, problem, error, model))
+    problems: Sequence[Any] = error.errors(include_url=False)
+    places: dict[Place, list[Any]] = {}
+    for problem in problems:
+        places.setdefault(_place(located, problem), []).append(problem)
+    around = {place[:length] for place in places for length in range(len(place))}
+    for place, found in places.items():
+        if place in around and all(problem["type"] == "too_short" for problem in found):
+            continue  # a list is only too short because an item of it is refused, and that is said already
+        yield located.sentence(place, _explain(place, found, model))
 
 
 def _place(located: Located, problem: Any) -> Place:
     """The part of pydantic's location that is a place in the file: what follows names branches of a union."""
     loc: Place = problem["loc"]
-    if problem["type"] == "value_error":
-        return (*loc, *getattr(problem["ctx"]["error"], "place", ()))
-    for length in range(len(loc), 0, -1):
+    below: Place = getattr(problem["ctx"]["error"], "place", ()) if problem["type"] == "value_error" else ()
+    for length in range(len(loc), -1, -1):
         if loc[:length] in located.lines:
-            return loc if problem["type"] == "missing" and length == len(loc) - 1 else loc[:length]
+            missing = problem["type"] == "missing" and length == len(loc) - 1
+            return loc if missing else (*loc[:length], *below)
     return loc
 
 
-def _explain(place: Place, problem: Any, error: ValidationError, model: type[BaseModel]) -> str:
+def _explain(place: Place, found: Sequence[Any], model: type[BaseModel]) -> str:
+    """What is wrong at one place; a sentence of our own says more than what types were expected."""
+    problem = next((one for one in found if one["type"] == "value_error"), found[0])
     value = problem["input"]
     match problem["type"]:
         case "extra_forbidden":
@@ -42,14 +55,14 @@ def _explain(place: Place, problem: Any, error: ValidationError, model: type[Bas
         case "value_error":
             return str(problem["ctx"]["error"])
         case _:
-            return f"{_expected(place, problem, error)}, found {value!r}"
+            return f"{_expected(found)}, found {value!r}"
 
 
-def _expected(place: Place, problem: Any, error: ValidationError) -> str:
-    """What may stand at `place`: all branches of a union, in words."""
-    branches = [other for other in error.errors(include_url=False) if other["loc"][: len(place)] == place]
-    wanted = dict.fromkeys(other["msg"].removeprefix("Input should be ") for other in branches or [problem])
-    words = " or ".join(wanted).replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping")
+def _expected(found: Sequence[Any]) -> str:
+    """What may stand at a place: all branches of a union, in words."""
+    words = " or ".join(dict.fromkeys(problem["msg"].removeprefix("Input should be ") for problem in found))
+    for theirs, ours in WORDS.items():
+        words = words.replace(theirs, ours)
     return f"expected {words}"
 
 

@@ -51,12 +51,21 @@ class PlacedError(ValueError):
 
 def read_yaml(path: Path) -> Located:
     """Read a YAML mapping; YamlProblem says what is wrong with it, and where."""
-    loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        loader = loader_class(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise YamlProblem(f"{path.name}: there is no such file in {path.parent}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
+        raise YamlProblem(f"{path.name}: cannot be read ({error})") from None
+    return yaml_of(text, path)
+
+
+def yaml_of(text: str, path: Path) -> Located:
+    """The mapping that `text` is; `path` is what it is known by. YamlProblem as `read_yaml`."""
+    loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        loader = loader_class(text)
+    except (ValueError, yaml.YAMLError) as error:
         raise YamlProblem(f"{path.name}: cannot be read ({error})") from None
     try:
         return _construct(path, loader)
