@@ -1,7 +1,7 @@
 """A profile: one small summary of a table, in git, that later data is compared with.
 
-Numbers are kept as 101 quantiles, columns of few values as their counts. Everything that reads a profile goes through
-`ColumnProfile`, so a sketch that can be merged may take the place of exact quantiles without its readers knowing.
+Numbers are kept as 101 quantiles, columns of few values as their counts: the readable face of a `Summary`, whose parts
+can be merged. Everything that reads a profile goes through `ColumnProfile`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ from bisect import bisect_left, bisect_right
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seatrial.errors import ContractError
 from seatrial.files import canonical_json, write_atomic
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from seatrial.contract import Column, Contract
 
 FORMAT = 1
 STEPS = 100
 MAX_VALUES = 50
 DIGITS = 9
+AMONG = ("numbers_among", 0)
 
 ACCEPT = "make one from the data: seatrial validate --accept, or seatrial contract infer where there is no contract either"
 
@@ -54,7 +50,8 @@ class ColumnProfile:
 
     `values` are the most frequent values as text with their counts, at most 50, most frequent first: of categories and
     booleans, and of numbers that have no more than 50; other numbers have `quantiles` at 0, 1, … 100 % instead. Dates have
-    `low` and `high` only, as ISO text.
+    `low` and `high` only, as ISO text. Of text, `numbers_among` counts the cells that read as numbers, and `variants` are
+    groups of values that differ only by case or white space, at most five.
     """
 
     type: str
@@ -67,6 +64,8 @@ class ColumnProfile:
     high: float | str | None = None
     quantiles: tuple[float, ...] | None = None
     values: tuple[tuple[str, int], ...] | None = None
+    numbers_among: int = 0
+    variants: tuple[tuple[str, ...], ...] = ()
 
     @property
     def missing(self) -> float:
@@ -129,7 +128,9 @@ class Profile:
 
 
 def _line(column: ColumnProfile) -> str:
-    return canonical_json({key: value for key, value in asdict(column).items() if value is not None}).decode()
+    return canonical_json(
+        {key: value for key, value in asdict(column).items() if value not in (None, ()) and (key, value) != AMONG}
+    ).decode()
 
 
 def load_profile(path: Path) -> Profile:
@@ -153,68 +154,11 @@ def _column_from(fields: dict[str, Any]) -> ColumnProfile:
     lists = {
         "quantiles": None if quantiles is None else tuple(float(value) for value in quantiles),
         "values": None if values is None else tuple((str(value), int(count)) for value, count in values),
+        "variants": tuple(tuple(str(value) for value in group) for group in fields.get("variants", ())),
     }
     return ColumnProfile(**{**fields, **lists})
 
 
-def profile(frame: pl.DataFrame, contract: Contract, *, data: str | None = None) -> Profile:
-    """Summarise the contract's columns of a typed table (see `tables.typed`)."""
-    present = {name: column for name, column in contract.columns.items() if name in frame.columns}
-    columns = {name: _profile(frame[name], column) for name, column in present.items()}
-    return Profile(rows=frame.height, columns=columns, data=data)
-
-
-def _profile(series: pl.Series, column: Column) -> ColumnProfile:
-    present = series.drop_nulls()
-    distinct = present.n_unique()
-    extras: dict[str, Any] = {}
-    if len(present):
-        extras = _numbers(present) if column.type in ("integer", "number") else _others(present, column)
-    if _worth_counting(column, len(present), distinct):
-        extras["values"], extras["quantiles"] = _values(present), None
-    return ColumnProfile(type=column.type, count=len(present), nulls=series.null_count(), distinct=distinct, **extras)
-
-
-def _worth_counting(column: Column, count: int, distinct: int) -> bool:
-    """Whether the values are categories: names that hardly repeat tell nothing, and would put ids into git."""
-    if not count or column.type in ("date", "datetime"):
-        return False
-    if column.type == "string":
-        return not column.unique and distinct <= max(2, count / 2)
-    return distinct <= MAX_VALUES
-
-
-def _numbers(present: pl.Series) -> dict[str, Any]:
-    ordered = present.cast(float).sort()
-    last = len(ordered) - 1
-    quantiles = ordered.gather([round(step * last / STEPS) for step in range(STEPS + 1)]).to_list()
-    return {
-        "mean": _round(ordered.mean()),
-        "std": _round(ordered.std(ddof=0)),
-        "low": _round(quantiles[0]),
-        "high": _round(quantiles[-1]),
-        "quantiles": tuple(_round(value) for value in quantiles),
-    }
-
-
-def _others(present: pl.Series, column: Column) -> dict[str, Any]:
-    if column.type not in ("date", "datetime"):
-        return {}
-    low, high = present.min(), present.max()
-    return {"low": low.isoformat(), "high": high.isoformat()}  # type: ignore[union-attr]
-
-
-def _values(present: pl.Series) -> tuple[tuple[str, int], ...]:
-    counts = ((_text(value), count) for value, count in present.value_counts(sort=False).rows())
-    return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:MAX_VALUES])
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
-
-
-def _round(value: Any) -> float:
+def rounded(value: float) -> float:
     """Nine digits: enough to compare, and free of the last bits, which depend on the order of a sum."""
     return float(f"{value:.{DIGITS}g}")

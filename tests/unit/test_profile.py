@@ -7,7 +7,8 @@ import pytest
 
 from seatrial.contract import Column, Contract
 from seatrial.errors import ContractError
-from seatrial.profile import ColumnProfile, load_profile, profile
+from seatrial.profile import ColumnProfile, load_profile
+from tests.summaries import summary_of
 
 CONTRACT = Contract(
     columns={
@@ -29,6 +30,10 @@ FRAME = pl.DataFrame(
         "empty": pl.Series([None] * 201, dtype=pl.Float64),
     }
 )
+
+
+def profile(frame, contract, *, data=None):
+    return summary_of(frame, contract).profile(data=data)
 
 
 def test_a_profile_keeps_counts_moments_and_quantiles_of_numbers():

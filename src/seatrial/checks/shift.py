@@ -10,12 +10,20 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from seatrial.checks.wording import counted, listed, percent
 from seatrial.contract import Contract, Statistics
 from seatrial.profile import ColumnProfile, Profile
 from seatrial.statistics import benjamini_hochberg
 from seatrial.verdict import Check, Outcome
 
 MIN_EXPECTED = 5.0
+NEW_SHARE = 0.001
+"""From this share of the rows on, categories that the reference does not know count, if significant."""
+VANISHED_SHARE = 0.005
+"""From this share of the reference's rows on, categories that are gone entirely count, if significant."""
+CATEGORICAL = ("string", "boolean")
+TILTS = tuple(10 ** (step / 8) for step in range(-32, 17))
+"""Where Chernoff's bound is taken: 49 points from 0.0001 to 100, evenly spaced on a log scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,7 @@ def statistics_checks(contract: Contract, present: Profile, reference: Profile, 
     comparable = {name: pair for name, pair in shared.items() if pair[0].type == pair[1].type}
     skipped = {identity} | {name for name, column in contract.columns.items() if column.unique}
     shifts = [shift for name, pair in comparable.items() for shift in _shifts(name, *pair, policy, only_missing=name in skipped)]
+    shifts += [shift for name, pair in comparable.items() if name not in skipped for shift in _members(contract, name, *pair)]
     adjusted = benjamini_hochberg([shift.p for shift in shifts])
     return (
         _rows(policy, present, reference),
@@ -75,6 +84,61 @@ def _shifts(name: str, now: ColumnProfile, then: ColumnProfile, policy: Statisti
         yield _numeric(name, now, then, policy)
     elif now.values is not None and then.values is not None:
         yield _categories(name, now, then, policy)
+
+
+def _members(contract: Contract, name: str, now: ColumnProfile, then: ColumnProfile) -> Iterator[Shift]:
+    """Categories that came or went; new ones are `quality.allowed`'s where the contract lists the values."""
+    if now.type not in CATEGORICAL or not now.count or not then.count:
+        return
+    if then.complete and (name not in contract.columns or contract.columns[name].allowed is None):
+        yield _new_categories(name, now, then)
+    if now.complete and then.values is not None:
+        yield _vanished(name, now, then)
+
+
+def _new_categories(name: str, now: ColumnProfile, then: ColumnProfile) -> Shift:
+    known = dict(then.values or ())
+    counts = {value: (count, known.get(value, 0)) for value, count in now.values or ()}
+    new = {value: count for value, (count, old) in counts.items() if not old}
+    unlisted, most = _new_among_others(now, known)
+    pairs = [*counts.values(), *((0, count) for value, count in known.items() if value not in counts), *[(most, 0)] * unlisted]
+    rows = sum(new.values()) + round(unlisted * most)
+    words = f"no category that the reference does not know, among {now.distinct}"
+    if rows:
+        named = listed([f"{value!r} ({counted(count, 'row')})" for value, count in new.items()] + ["others"] * bool(unlisted))
+        share = f"{rows} of {counted(now.count, 'row')} ({percent(rows / now.count)})"
+        words = f"{_categories_are(len(new) + unlisted)} unknown to the reference, {share}: {named}"
+    p = exclusive_p(pairs, now.count, then.count)
+    return Shift(name="statistics.new_categories", column=name, effect=rows / now.count, limit=NEW_SHARE, p=p, words=words)
+
+
+def _new_among_others(now: ColumnProfile, known: dict[str, int]) -> tuple[int, float]:
+    """At least how many new categories are among those that the present profile does not list, and how many rows each has."""
+    listed_now = dict(now.values or ())
+    others, rows = now.distinct - len(listed_now), now.count - sum(listed_now.values())
+    hidden = sum(value not in listed_now for value in known)
+    if others <= hidden or rows <= 0:
+        return 0, 0.0
+    left = rows - hidden * min(listed_now.values(), default=0)
+    return (others - hidden, left / (others - hidden)) if left > 0 else (0, 0.0)
+
+
+def _categories_are(count: int) -> str:
+    return "1 category is" if count == 1 else f"{count} categories are"
+
+
+def _vanished(name: str, now: ColumnProfile, then: ColumnProfile) -> Shift:
+    present = dict(now.values or ())
+    counts = {value: (count, present.get(value, 0)) for value, count in then.values or ()}
+    gone = {value: count for value, (count, here) in counts.items() if not here}
+    rows = sum(gone.values())
+    words = "every category of the reference is there"
+    if gone:
+        named = listed(f"{value!r} ({count / then.count:.2%} of the reference)" for value, count in gone.items())
+        words = f"{_categories_are(len(gone))} gone: {named}; {percent(rows / then.count)} in all"
+    pairs = [*counts.values(), *((0, count) for value, count in present.items() if value not in counts)]
+    p = exclusive_p(pairs, then.count, now.count)
+    return Shift(name="statistics.vanished", column=name, effect=rows / then.count, limit=VANISHED_SHARE, p=p, words=words)
 
 
 def _check(policy: Statistics, shift: Shift, p: float) -> Check:
@@ -195,6 +259,41 @@ def two_samples_p(cells: Sequence[tuple[int, int]]) -> float:
         (count - (a + b) * size / (n + m)) ** 2 / ((a + b) * size / (n + m)) for a, b in large for count, size in ((a, n), (b, m))
     )
     return chi_square_survival(statistic, len(large) - 1)
+
+
+def exclusive_p(pairs: Sequence[tuple[float, float]], n: int, m: int) -> float:
+    """How likely so many of the first sample's n rows have a category that none of the second's m rows has, by chance.
+
+    Given how often each category stands in both samples together, k times, it is missing in the second with probability
+    q = C(n, k)/C(n+m, k) where the rows were dealt at random: so rare ones that the second happened to miss are expected.
+    Two questions, each at half the level. The most surprising category alone, by Bonferroni over all; and the rows of all
+    together: a sum over categories whose indicators are negatively associated, so that Chernoff's bound, the product of
+    1 - q + q·exp(t·k) over exp(t·rows), holds for each t (Joag-Dev and Proschan 1983, Dubhashi and Ranjan 1998).
+    """
+    rows = sum(count for count, other in pairs if not other)
+    if rows <= 0:
+        return 1.0
+    dealt = [(count + other, _missed(count + other, n, m)) for count, other in pairs]
+    possible = [(k, q) for k, q in dealt if q > -math.inf]
+    together = min(_chernoff(tilt, rows, possible) for tilt in TILTS)
+    alone = math.log(len(pairs)) + min(q for (_, other), (_, q) in zip(pairs, dealt, strict=True) if not other)
+    return math.exp(min(0.0, math.log(2) + min(together, alone)))
+
+
+def _missed(k: float, n: int, m: int) -> float:
+    """Logarithm of C(n, k)/C(n+m, k)."""
+    if k > n:
+        return -math.inf
+    return math.lgamma(n + 1) - math.lgamma(n - k + 1) - math.lgamma(n + m + 1) + math.lgamma(n + m - k + 1)
+
+
+def _chernoff(tilt: float, rows: float, dealt: Sequence[tuple[float, float]]) -> float:
+    total = -tilt * rows
+    for k, q in dealt:
+        held, gone = math.log(-math.expm1(q)) if q < 0 else -math.inf, q + tilt * k
+        high, low = max(held, gone), min(held, gone)
+        total += high + math.log1p(math.exp(low - high))
+    return total
 
 
 def chi_square_survival(x: float, freedom: int) -> float:

@@ -6,13 +6,15 @@ The same bundle, data, policy, champion and suite are answered from the recorded
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from seatrial import __version__
 from seatrial.adapters.registry import RegisteredVersion, read_alias, registry_uri
 from seatrial.bundle import read_digest
 from seatrial.errors import DataError, UsageError
-from seatrial.files import md5_of, sha256_of_tree, write_atomic
+from seatrial.files import md5_of, sha256_bytes, sha256_json, sha256_of_tree, write_atomic
 from seatrial.project import Project
 from seatrial.report import print_verdict, verdict_page
 from seatrial.verdict import Check, Outcome, Verdict
@@ -72,7 +74,7 @@ def subject_of(project: Project, champion: RegisteredVersion | None) -> dict[str
     return {
         "bundle": read_digest(project.bundle),
         "test_data": test_data,
-        "policy": settings.gate_policy,
+        "policy": sha256_json([settings.gate_policy, sha256_bytes(project.contract.read_bytes())]),
         "champion": champion.digest if champion else None,
         "anchor": None,
         "suite": sha256_of_tree(suite, suffixes=(".py",)),
@@ -86,7 +88,20 @@ def measure(project: Project, subject: dict[str, Any], champion: RegisteredVersi
     from seatrial.gate import decide
 
     evidence = gather(project, champion, subject["bundle"], lambda words: print(f"gate: {words}", flush=True))
-    return decide(subject, project.settings.gate, evidence, environment=project.settings.environment)
+    verdict = decide(subject, project.settings.gate, evidence, environment=project.settings.environment)
+    return replace(verdict, checks=(*verdict.checks, *_split(project)))
+
+
+def _split(project: Project) -> tuple[Check, ...]:
+    """Whether held-out rows stand among the training rows: a question about data that can only be asked once they are split."""
+    from seatrial.checks.split import split_checks
+    from seatrial.checks.waivers import apply_waivers
+    from seatrial.contract import load_contract
+
+    contract = load_contract(project.contract)
+    checks = split_checks(contract, project.train_data, project.test_data, project.settings.data)
+    own = tuple(waiver for waiver in contract.waivers if waiver.check.startswith("split."))
+    return apply_waivers(own, checks, dt.datetime.now(dt.UTC).date())
 
 
 def _already_champion(project: Project, subject: dict[str, Any], champion: RegisteredVersion) -> Verdict:

@@ -41,3 +41,12 @@ def test_a_column_is_the_clock_where_the_contract_names_one():
 @pytest.mark.parametrize("policy", [POLICY, POLICY.model_copy(update={"column": "day"})])
 def test_without_a_date_the_answer_is_inconclusive(policy):
     assert [check.outcome for check in freshness_checks(policy, EMPTY, None, NOW)] == ["inconclusive", "inconclusive"]
+
+
+@pytest.mark.parametrize(("policy", "source"), [(POLICY, "data.snapshot"), (POLICY.model_copy(update={"column": "day"}), "column 'day'")])
+def test_every_sentence_names_the_clock(policy, source):
+    known = freshness_checks(policy, profile_with("2026-11-01"), dt.date(2026, 11, 1), NOW)
+    unknown = freshness_checks(policy, EMPTY, None, NOW)
+    early = freshness_checks(policy, profile_with("2026-11-01"), dt.date(2026, 11, 1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    assert all(source in check.message for check in (*known, *unknown, *early))
+    assert "a date in the future" in early[1].message

@@ -1,0 +1,99 @@
+"""Progress of a long read: a bar on a terminal, a line now and then in CI, nothing at all where it is over soon."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PATIENCE = 2.0
+EVERY = 5.0
+
+Advance = Callable[[int, int], None]
+
+
+@contextmanager
+def reading(total: int, label: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> Iterator[Advance]:
+    """Give a function that takes the bytes and rows read since it was called last; `total` is in bytes.
+
+    Nothing is shown before two seconds have passed; then a bar where `stream` (standard error by default) is a terminal, and
+    a line every five seconds elsewhere.
+    """
+    stream = sys.stderr if stream is None else stream
+    shown = _Bar(total, label, stream, clock()) if stream.isatty() else _Lines(total, label, stream, clock())
+    size = rows = 0
+
+    def advance(more_bytes: int, more_rows: int) -> None:
+        nonlocal size, rows
+        size, rows = size + more_bytes, rows + more_rows
+        shown.show(clock(), size, rows)
+
+    try:
+        yield advance
+    finally:
+        shown.close()
+
+
+class _Lines:
+    """One plain line every five seconds."""
+
+    def __init__(self, total: int, label: str, stream: TextIO, start: float) -> None:
+        self._total = total
+        self._label = label
+        self._stream = stream
+        self._next = start + PATIENCE
+
+    def show(self, now: float, size: int, rows: int) -> None:
+        if now >= self._next:
+            part = f"{min(1.0, size / self._total):.0%}, " if self._total else ""
+            print(f"{self._label}: {part}{rows:,} rows", file=self._stream, flush=True)
+            self._next = now + EVERY
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Bar:
+    """A bar by rich, from the second second on."""
+
+    def __init__(self, total: int, label: str, stream: TextIO, start: float) -> None:
+        self._total = total
+        self._label = label
+        self._stream = stream
+        self._from = start + PATIENCE
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def show(self, now: float, size: int, rows: int) -> None:
+        if now < self._from:
+            return
+        if self._progress is None:
+            self._open()
+        assert self._progress is not None
+        assert self._task is not None
+        self._progress.update(self._task, completed=size, rows=f"{rows:,} rows")
+
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TextColumn("{task.fields[rows]}"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=Console(file=self._stream), transient=True)
+        self._progress.start()
+        self._task = self._progress.add_task(self._label, total=self._total, rows="")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()

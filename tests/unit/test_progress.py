@@ -1,0 +1,42 @@
+"""Progress: silent while it is quick, plain lines in CI, a bar on a terminal."""
+
+import io
+
+import pytest
+
+from seatrial.progress import reading
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(stream, steps, *, total=100):
+    """What is written while (time, bytes, rows) are told of."""
+    times = iter([0.0, *(time for time, _, _ in steps)])
+    with reading(total, "reading t.csv", stream=stream, clock=lambda: next(times)) as advance:
+        for _, size, rows in steps:
+            advance(size, rows)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["CI", "terminal"])
+def test_nothing_is_shown_of_what_is_quick(stream):
+    assert shown(stream, [(0.5, 50, 10), (1.9, 50, 10)]) == ""
+
+
+def test_a_line_comes_every_five_seconds():
+    steps = [(2.0, 10, 1000), (3.0, 10, 1000), (6.9, 10, 1000), (7.0, 10, 1000), (8.0, 60, 1)]
+    assert shown(io.StringIO(), steps) == "reading t.csv: 10%, 1,000 rows\nreading t.csv: 40%, 4,000 rows\n"
+
+
+def test_more_than_all_is_all_and_an_unknown_total_is_left_out():
+    assert shown(io.StringIO(), [(3.0, 150, 7)]) == "reading t.csv: 100%, 7 rows\n"
+    assert shown(io.StringIO(), [(3.0, 150, 7)], total=0) == "reading t.csv: 7 rows\n"
+
+
+def test_a_terminal_gets_a_bar_that_is_taken_away():
+    text = shown(Terminal(), [(3.0, 50, 10), (4.0, 50, 10)])
+    assert "reading t.csv" in text
+    assert "20 rows" in text or "10 rows" in text
