@@ -19,13 +19,14 @@ NUMBERS = ("missing", "distinct", "min", "median", "max")
 
 
 def data_page(verdict: Verdict, present: Profile, reference: Profile | None) -> str:
-    """The page about a table: verdict and findings, the columns in order of name, then every check."""
+    """The page about a table: verdict and findings, the columns (those with findings first), then every check."""
     columns = {} if reference is None else reference.columns
     findings = [check for check in verdict.checks if check.outcome is not Outcome.PASS]
-    rows = [_row(name, column, columns.get(name), findings) for name, column in present.columns.items()]
-    section = (
-        f"<section><h2>{present.rows:,} rows, {len(rows)} columns</h2>{_legend(reference)}{table(HEADER, rows, numbers=NUMBERS)}</section>"
-    )
+    worst = sorted(present.columns, key=lambda name: -_weight(name, findings))
+    rows = [_row(name, present.columns[name], columns.get(name), findings) for name in worst]
+    keys = [_keys(name, present.columns[name]) for name in worst]
+    whole = table(HEADER, rows, numbers=NUMBERS, keys=keys)
+    section = f"<section><h2>{present.rows:,} rows, {len(rows)} columns</h2>{_legend(reference)}{whole}</section>"
     return verdict_page(verdict, title="Data", sections=(section,))
 
 
@@ -40,7 +41,8 @@ def _row(name: str, column: ColumnProfile, reference: ColumnProfile | None, find
     own = [check for check in findings if check.column == name]
     tone = "pass" if not own else "fail" if any(check.blocks for check in own) else "inconclusive"
     missing = f"{column.nulls:,} ({column.missing:.1%})" if column.nulls else "0"
-    title = f'<strong class="{tone}{" tag" if own else ""}">{escape(name)}</strong>'
+    named = "".join(f'<br><span class="soft small">{escape(check.name)}</span>' for check in own)
+    title = f'<strong class="{tone}{" tag" if own else ""}">{escape(name)}</strong>{named}'
     return [
         title,
         column.type,
@@ -50,6 +52,26 @@ def _row(name: str, column: ColumnProfile, reference: ColumnProfile | None, find
         _value(column.median),
         _value(column.high),
         _shape(name, column, reference),
+    ]
+
+
+def _weight(name: str, findings: Sequence[Check]) -> int:
+    """How much is wrong with a column: what blocks counts more than anything that only advises."""
+    return sum(1000 if check.blocks else 1 for check in findings if check.column == name)
+
+
+def _keys(name: str, column: ColumnProfile) -> list[object]:
+    """What each cell of a column's line is sorted by."""
+    spread = column.distribution.points[-1] - column.distribution.points[0] if column.numeric else None
+    return [
+        name,
+        column.type,
+        column.missing,
+        column.distinct,
+        column.low,
+        column.median,
+        column.high,
+        spread,
     ]
 
 
