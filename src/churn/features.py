@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.bundle import Input
+from seatrial.errors import DataError
 from seatrial.params import Train
+from seatrial.serving.runtime import OUTPUT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +25,15 @@ MAX_CATEGORIES = 50
 
 
 def model_inputs(frame: pl.DataFrame, columns: tuple[Column, ...]) -> tuple[Input, ...]:
-    """The model's inputs with what was seen in training: categories in order of name, or smallest and largest value."""
+    """The model's inputs with what was seen in training: categories in order of name, or smallest and largest value.
+
+    DataError where a column has the name of the model's answer.
+    """
+    if OUTPUT in {column.name for column in columns}:
+        raise DataError(
+            f"column {OUTPUT!r} cannot be an input: the model's answer is named so",
+            hint="give it another name, or role: ignore in the contract",
+        )
     return tuple(_input(frame[column.name], column) for column in columns)
 
 

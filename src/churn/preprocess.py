@@ -28,8 +28,9 @@ def preprocess(project: Project) -> None:
     train, test = labelled.filter([not one for one in held_out]), labelled.filter(held_out)
     for name, part in (("training", train), ("held-out", test)):
         if part.height == 0 or part[settings.data.target].n_unique() != 2:
+            found = part[settings.data.target].n_unique()
             raise DataError(
-                f"{part.height} {name} rows with {part[settings.data.target].n_unique()} classes: both parts need both classes",
+                f"{part.height} {name} rows with {found} {'class' if found == 1 else 'classes'}: both parts need both",
                 hint="more rows, or another preprocess.test_size",
             )
     project.train_data.parent.mkdir(parents=True, exist_ok=True)

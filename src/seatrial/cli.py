@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
-        _say("interrupted; nothing is half done")
+        _say("interrupted; the same command goes on from here")
         code = 130
     except ModuleNotFoundError as error:
         _say(f"error: this command needs the package {error.name!r}\n  → install seatrial with all its extras: pip install 'seatrial[all]'")

@@ -79,7 +79,8 @@ class Controller:
 
     def save(self, event: str, state: State) -> None:
         """Make `state` durable, and this controller's."""
-        state = replace(state, environment=self.project.settings.environment)
+        settings = self.project.settings
+        state = replace(state, environment=settings.environment, model=settings.registered_model)
         self._journal.append(event, state.to_dict(), time=self._wall())
         self.state = state
 

@@ -48,9 +48,11 @@ def deploy(project: Project, tools: Tools, *, approve: str | None = None, retry:
     try:
         verdict = passing_verdict(project)
         digest = gated_bundle(project, verdict)
+        _set_aside(project, tools)
         found = recorded_state(project)
         champion = None if found.get("pending") else tools.registry.read_alias(project, "champion")
-        if champion is not None and champion.digest == digest and _serves(tools, found, champion):
+        mine = found.get("model") in ("", project.settings.registered_model)
+        if mine and champion is not None and champion.digest == digest and _serves(tools, found, champion):
             return _already(champion)
         with controller(project.home, "deploy") as journal:
             return _controlled(desk_for(project, tools, journal), tools, verdict, approve=approve, retry=retry)
@@ -66,19 +68,43 @@ def desk_for(project: Project, tools: Tools, journal: Journal) -> Controller:
     desk = Controller(
         project, journal, endpoint=tools.endpoint, registry=tools.registry, wall=tools.clock.wall, who=tools.who, say=tools.say
     )
-    _check_environment(desk.state, project)
+    _check_owner(desk.state, project)
     return desk
 
 
-def _check_environment(state: State, project: Project) -> None:
-    """Raise UsageError where another environment's versions serve here: their numbers mean nothing in this one's registry."""
-    mine = project.settings.environment
-    if state.environment in ("", mine) or (state.champion is None and state.challenger is None):
+def _check_owner(state: State, project: Project) -> None:
+    """Raise UsageError where another environment's or model's versions are counted here: their numbers mean nothing in this registry."""
+    settings = project.settings
+    if state.champion is None and state.challenger is None:
         return
-    raise UsageError(
-        f"the endpoint in {project.home.name} serves the environment {state.environment!r}, not {mine!r}",
-        hint=f"set SEATRIAL_ENV={state.environment}, or give each environment a SEATRIAL_HOME and a rollout.port of its own",
-    )
+    if state.environment not in ("", settings.environment):
+        raise UsageError(
+            f"the endpoint in {project.home.name} serves the environment {state.environment!r}, not {settings.environment!r}",
+            hint=f"set SEATRIAL_ENV={state.environment}, or give each environment a SEATRIAL_HOME and a rollout.port of its own",
+        )
+    if state.model not in ("", settings.registered_model):
+        raise UsageError(
+            f"the endpoint in {project.home.name} serves the model {state.model!r}, not {settings.registered_model!r}",
+            hint="nox -s down, then nox -s deploy begins anew; or give each model a SEATRIAL_HOME and a rollout.port of its own",
+        )
+
+
+def _set_aside(project: Project, tools: Tools) -> None:
+    """Begin anew where another model was live here and does not serve any more; while it serves, it is in the way."""
+    found = state_of(recorded_state(project))
+    mine = project.settings.registered_model
+    if found.model in ("", mine) or found.environment != project.settings.environment or _answers(tools):
+        return
+    with controller(project.home, "deploy") as journal:
+        journal.append("set aside", State(environment=found.environment, model=mine).to_dict(), time=tools.clock.wall())
+    tools.say(f"the model {found.model!r} was live here before; {mine!r} begins anew")
+
+
+def _answers(tools: Tools) -> bool:
+    try:
+        return bool(tools.endpoint.observe().variants)
+    except EndpointError:
+        return False
 
 
 def _controlled(desk: Controller, tools: Tools, verdict: Verdict, *, approve: str | None, retry: str | None) -> Deployed:
@@ -103,7 +129,7 @@ def _return_interrupted(project: Project, tools: Tools) -> None:
     """What may not go live does not keep an interrupted rollout half: its traffic returns, unless its controller lives."""
     if state_of(recorded_state(project)).phase in (Phase.IDLE, Phase.HELD):
         return
-    with suppress(BusyError), controller(project.home, "deploy") as journal:
+    with suppress(BusyError, UsageError), controller(project.home, "deploy") as journal:
         desk_for(project, tools, journal).recover(Plan.of(project.settings.rollout), None)
 
 

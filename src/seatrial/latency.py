@@ -112,12 +112,17 @@ async def _load(sockets: Mapping[str, Path], bodies: Sequence[bytes], requests: 
 
 async def _send(sessions: Mapping[str, Any], bodies: Sequence[bytes], requests: int, rate: float) -> list[tuple[str, float]]:
     start = time.perf_counter()
-    calls = []
-    for turn, (number, name) in enumerate((number, name) for number in range(requests) for name in sessions):
-        due = start + turn / rate
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        calls.append(asyncio.ensure_future(_call(sessions[name], bodies[number % len(bodies)], due, name)))
-    return await asyncio.gather(*calls)
+    calls: list[asyncio.Future[tuple[str, float]]] = []
+    try:
+        for turn, (number, name) in enumerate((number, name) for number in range(requests) for name in sessions):
+            due = start + turn / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            calls.append(asyncio.ensure_future(_call(sessions[name], bodies[number % len(bodies)], due, name)))
+        return await asyncio.gather(*calls)
+    finally:
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def _call(session: Any, body: bytes, due: float, name: str) -> tuple[str, float]:

@@ -35,7 +35,7 @@ class Project:
 
     @classmethod
     def find(cls, start: Path, *, environment: str | None = None, env: Mapping[str, str] | None = None, shared: bool = False) -> Project:
-        """The project around `start`; UsageError where no folder from there upwards holds params.yaml.
+        """The project around `start`; UsageError where no folder from there up to the repository's root holds params.yaml.
 
         The environment is `environment`, else SEATRIAL_ENV, else `local`.
         """
@@ -43,6 +43,8 @@ class Project:
         for folder in (start.resolve(), *start.resolve().parents):
             if (folder / "params.yaml").is_file():
                 return cls(root=folder, environment=environment or env.get("SEATRIAL_ENV") or "local", env=env, shared=shared)
+            if (folder / ".git").exists():
+                break
         raise UsageError(f"no params.yaml in {start} or above it", hint="go to the project's folder, or write a params.yaml there")
 
     @cached_property

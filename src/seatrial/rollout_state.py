@@ -155,12 +155,13 @@ class Ended:
 class State:
     """Everything that a controller has to know to go on, whatever happened to the one before it.
 
-    `environment` is the one whose registry the versions are counted in. `pending` is work at the registry that is decided
+    `environment` and `model` (its registered name) say whose versions are counted here. `pending` is work at the registry that is decided
     and not done yet. `seen` is the monotonic time of the last look, None
     after a restart: time that nobody watched is no bake.
     """
 
     environment: str = ""
+    model: str = ""
     phase: Phase = Phase.IDLE
     champion: Pin | None = None
     previous: Pin | None = None

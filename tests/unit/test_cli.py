@@ -83,7 +83,7 @@ def test_a_command_s_answer_is_the_exit_code(project, monkeypatch, code):
     [
         (PipelineError("no git", hint="git init"), 2, "error: no git\n  → git init\n"),
         (RefusedError("not gated", hint="gate again"), 1, "refused: not gated\n  → gate again\n"),
-        (KeyboardInterrupt(), 130, "interrupted; nothing is half done\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here\n"),
     ],
 )
 def test_an_exception_on_purpose_is_one_message(project, monkeypatch, capsys, error, code, words):

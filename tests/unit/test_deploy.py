@@ -1,6 +1,7 @@
 """A deployment from its preconditions to its verdict, with endpoint, registry and clock in memory."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -285,6 +286,37 @@ def test_an_endpoint_serves_one_environment_and_another_is_refused(world, tmp_pa
     assert world.endpoint.running.keys() == {1}
 
 
+def renamed(world, tmp_path):
+    text = (tmp_path / "params.yaml").read_text()
+    assert "name: " in text
+    (tmp_path / "params.yaml").write_text(re.sub(r"name: [\w-]+", "name: another", text, count=1))
+    world.project = Project(root=tmp_path, env={})
+
+
+def test_while_another_model_serves_here_this_one_is_refused(world, tmp_path):
+    released(world)
+    renamed(world, tmp_path)
+    gate(world, 1)
+    with pytest.raises(UsageError, match=r"serves the model '[^']+', not 'another'"):
+        deploy(world.project, world.tools)
+    with pytest.raises(UsageError, match="not 'another'"):
+        rollback(world.project, world.tools, reason="wrong")
+    assert world.endpoint.running.keys() == {1}
+
+
+def test_where_another_model_serves_no_more_this_one_begins_anew(world, tmp_path):
+    released(world)
+    world.endpoint.down()
+    renamed(world, tmp_path)
+    world.registry.versions.clear()
+    world.registry.aliases.clear()
+    gate(world, 1)
+    done = deploy(world.project, world.tools)
+    assert done.exit_code == 0
+    assert len(world.endpoint.running) == 1
+    assert any("begins anew" in words for words in world.said)
+
+
 def test_what_a_person_rolled_back_does_not_return_by_the_same_line(world):
     released(world)
     gate(world, 1)
@@ -450,7 +482,7 @@ def promoted(world):
 
 def test_rollback_returns_to_the_previous_champion_and_twice_is_once(world):
     promoted(world)
-    assert rollback(world.project, world.tools, reason="complaints") == "done; version 1 is the champion"
+    assert rollback(world.project, world.tools, reason="complaints") == "done; all traffic is on version 1"
     assert (world.endpoint.current, world.registry.aliases) == (route_of(1), {"champion": 1})
     assert (world.registry.ledger[-1]["event"], world.registry.ledger[-1]["reason"]) == ("rolled back", "asked for by ann: complaints")
     again = rollback(world.project, world.tools, reason="again")
@@ -494,7 +526,7 @@ def test_rollback_works_while_the_previous_version_is_not_warm(world):
 
 def test_rollback_ends_an_interrupted_rollout(world):
     interrupted_at(world, 50)
-    assert rollback(world.project, world.tools, reason="enough") == "done; version 1 is the champion"
+    assert rollback(world.project, world.tools, reason="enough") == "done; all traffic is on version 1"
     assert (state(world).phase, set(world.endpoint.running)) == (Phase.IDLE, {1})
 
 

@@ -78,3 +78,11 @@ def test_files_lie_below_the_root(root):
 
 def test_secrets_of_the_environment_are_not_in_the_project_s_text(root):
     assert "hidden" not in repr(Project(root=root, env={"MLFLOW_TRACKING_PASSWORD": "hidden"}))
+
+
+def test_the_search_ends_at_the_repository_s_root(tmp_path):
+    (tmp_path / "params.yaml").write_text("somebody else's")
+    (tmp_path / "clone/.git").mkdir(parents=True)
+    (tmp_path / "clone/src").mkdir()
+    with pytest.raises(UsageError, match=r"no params\.yaml"):
+        Project.find(tmp_path / "clone/src", env={})

@@ -71,7 +71,8 @@ def _back(desk: Controller, words: str) -> str:
             desk.save("rollback", _uncrown(_to_previous(state, words)))
             desk.roll_back()
     champion = desk.state.champion
-    return f"done; version {champion.version} is the champion" if champion else "done; nothing was live before, so nothing serves"
+    done = f"done; all traffic is on version {champion.version}" if champion else "done; nothing was live before, so nothing serves"
+    return f"{done}; the registry does not know it yet, the next command tells it" if desk.state.pending else done
 
 
 def _to_previous(state: State, words: str) -> State:

@@ -3,10 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from churn.features import MAX_CATEGORIES, build_pipeline, design_matrix, model_inputs
 from churn.train import best_f1_threshold, to_onnx
 from seatrial.bundle import Input
+from seatrial.errors import DataError
 from seatrial.params import Train
 
 INPUTS = (
@@ -70,6 +72,29 @@ def test_onnx_answers_as_scikit_learn_does(frame, estimator):
     feeds = {name: matrix[name].to_numpy() for name in matrix.columns}
     (answers,) = session.run(None, feeds)
     assert np.abs(answers - pipeline.predict_proba(matrix)[:, 1]).max() < 1e-5
+
+
+@pytest.mark.parametrize("estimator", ["hist_gradient_boosting", "logistic_regression"])
+def test_columns_may_have_any_name(frame, estimator):
+    import onnxruntime
+
+    names = {"size": "stadt größe", "count": "1st x/y", "colour": "label"}
+    more = {"a b": pl.col("count") * 2, "a_b": pl.col("count") * 3, "probabilities": pl.col("count") + 1}
+    renamed = frame.with_columns(**more).rename(names)
+    inputs = tuple(replace(column, name=names[column.name]) for column in INPUTS)
+    inputs += tuple(Input(name=name, type="integer", nullable=False) for name in more)
+    matrix = design_matrix(renamed, inputs)
+    pipeline = build_pipeline(inputs, Train(estimator=estimator, max_iter=50)).fit(matrix, _labels(frame))
+    session = onnxruntime.InferenceSession(to_onnx(pipeline, inputs))
+    assert [tensor.name for tensor in session.get_inputs()] == [column.name for column in inputs]
+    (answers,) = session.run(None, {name: matrix[name].to_numpy() for name in matrix.columns})
+    assert np.abs(answers - pipeline.predict_proba(matrix)[:, 1]).max() < 1e-5
+
+
+def test_a_column_may_not_be_named_like_the_answer(frame):
+    column = type("Column", (), {"name": "probability", "type": "number", "nullable": False})
+    with pytest.raises(DataError, match="column 'probability'"):
+        model_inputs(frame.rename({"size": "probability"}), (column,))
 
 
 def test_a_category_never_seen_is_answered(frame):
