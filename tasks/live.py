@@ -30,6 +30,12 @@ def down(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """Ask whether the registry still says what was decided: bytes, verdicts, aliases, ledger."""
+    run(session, "seatrial", "audit", *session.posargs)
+
+
+@nox.session(default=False)
 def replay(session: nox.Session) -> None:
     """Send rows of the table to the endpoint (`-- --shift monthly_charges=1.5` sends shifted ones, labelled so)."""
     run(session, "seatrial", "replay", *session.posargs)

@@ -26,6 +26,7 @@ COMMANDS = {
     "rollback": "return all traffic to the previous champion",
     "up": "start the endpoint again with what was live",
     "down": "stop the endpoint",
+    "audit": "ask whether registry, verdicts, bytes and ledger still agree",
     "replay": "send rows of the table to the endpoint",
     "drift": "compare what the endpoint was asked with what the champion was trained on",
     "serve": "serve one bundle, without an endpoint around it",

@@ -1,0 +1,105 @@
+"""Everything that a registered model's registry says, read through MLflow's client, every byte hashed: for the audit."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seatrial.adapters.registry import DIGEST_TAG, GATE_TAG, registry_uri, tracking_client
+from seatrial.audit import Entry, Event, Inventory
+from seatrial.errors import BundleError, RegistryError, VerdictError
+from seatrial.verdict import Verdict
+
+if TYPE_CHECKING:
+    from seatrial.project import Project
+
+PAGE = 100
+
+
+def take_inventory(project: Project, *, say: Callable[[str], None] = lambda words: None) -> Inventory:
+    """Read versions, aliases and ledger, and fetch each version's files; RegistryError where the registry cannot be read."""
+    from mlflow.exceptions import MlflowException
+
+    client, model = tracking_client(registry_uri(project)), project.settings.registered_model
+    try:
+        found = client.get_registered_model(model)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return Inventory(model=model, entries={}, aliases={}, ledger=())
+        raise RegistryError(f"the registry cannot be read ({error})") from None
+    entries = {}
+    for version in _pages(client.search_model_versions, f"name = '{model}'"):
+        say(f"reading version {version.version}")
+        entries[int(version.version)] = _entry(client, version)
+    aliases = {alias: int(version) for alias, version in found.aliases.items()}
+    return Inventory(model=model, entries=entries, aliases=aliases, ledger=tuple(_ledger(client, f"{model}.rollouts")))
+
+
+def _pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
+    """All results of a search that comes in pages."""
+    token = None
+    while True:
+        page = search(*arguments, max_results=PAGE, page_token=token, **options)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _entry(client: Any, version: Any) -> Entry:
+    gate = version.tags.get(GATE_TAG)
+    digest, problem = _bytes(client, version)
+    return Entry(
+        version=int(version.version),
+        digest=version.tags.get(DIGEST_TAG),
+        gate=gate,
+        verdict=_verdict(client, version.run_id, gate),
+        bytes=digest,
+        problem=problem,
+    )
+
+
+def _bytes(client: Any, version: Any) -> tuple[str | None, str]:
+    """The digest of the stored files, or why there is none."""
+    from mlflow.exceptions import MlflowException
+
+    from seatrial.bundle import read_digest
+
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return read_digest(Path(client.download_artifacts(version.run_id, "model", scratch))), ""
+        except BundleError as error:
+            return None, error.message
+        except (MlflowException, OSError) as error:
+            return None, str(error).splitlines()[0]
+
+
+def _verdict(client: Any, run_id: str, gate: str | None) -> Verdict | None:
+    """The verdict that was kept beside the run under this digest."""
+    from mlflow.exceptions import MlflowException
+
+    if not gate:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            path = client.download_artifacts(run_id, f"verdicts/gate-{gate.removeprefix('sha256:')[:16]}.json", scratch)
+            return Verdict.from_dict(json.loads(Path(path).read_bytes()))
+        except (MlflowException, VerdictError, OSError, ValueError, TypeError):
+            return None
+
+
+def _ledger(client: Any, name: str) -> Iterator[Event]:
+    """The ledger's lines, oldest first."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return
+    for run in _pages(client.search_runs, [experiment.experiment_id], order_by=["attributes.start_time ASC"]):
+        tags = run.data.tags
+        if "seatrial.event" in tags and tags.get("seatrial.version", "").isdigit():
+            champion = tags.get("seatrial.champion_version", "")
+            yield Event(
+                event=tags["seatrial.event"], version=int(tags["seatrial.version"]), champion=int(champion) if champion.isdigit() else None
+            )
