@@ -358,6 +358,7 @@ def tracking_client(uri: str) -> Any:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
