@@ -12,10 +12,15 @@ def chromium():
     """The path of an installed Chromium."""
     path = next((found for found in map(shutil.which, NAMES) if found), None)
     if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium is installed; in CI no test may skip")
-        pytest.skip("no Chromium is installed (apt-get install chromium)")
+        absent(os.environ)
     return path
+
+
+def absent(environ):
+    """Skips, and fails where CI=true."""
+    if environ.get("CI") == "true":
+        pytest.fail("no Chromium is installed; in CI no test may skip")
+    pytest.skip("no Chromium is installed (apt-get install chromium)")
 
 
 class Opened:

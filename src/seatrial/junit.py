@@ -1,12 +1,15 @@
 """A verdict as JUnit XML, which CI systems show beside the tests.
 
-Each check is a test case of the suite that bears its family's name. A failing check is a failure, an error and an inconclusive
-one an error, because neither may pass for a test that was left out; what is only advisory is skipped, with its message.
+Each check is a test case of the suite that bears its family's name. A failing check is a failure; an error and an inconclusive
+one are errors, because CI systems count a skipped test as a good one, and no answer is none; what is only advisory or waived is
+skipped, with its message. There is no clock in it: one verdict, one sequence of bytes.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 from xml.etree import ElementTree
 
@@ -17,8 +20,8 @@ ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def to_junit(verdict: Verdict) -> bytes:
     """The verdict's checks as UTF-8 XML, in order of name."""
-    root = ElementTree.Element("testsuites", name=f"seatrial {verdict.kind}")
-    checks = sorted(verdict.checks, key=lambda check: (check.name, check.column or ""))
+    root = ElementTree.Element("testsuites", name=f"seatrial {verdict.kind}", time="0")
+    checks = sorted(verdict.checks, key=lambda check: (check.name, check.column or "", check.message))
     for family, group in groupby(checks, key=lambda check: check.name.split(".")[0]):
         _suite(root, f"{verdict.kind}.{family}", list(group))
     _count(root, verdict.checks)
@@ -28,15 +31,23 @@ def to_junit(verdict: Verdict) -> bytes:
 
 
 def _suite(root: ElementTree.Element, name: str, checks: list[Check]) -> None:
-    suite = ElementTree.SubElement(root, "testsuite", name=name)
+    suite = ElementTree.SubElement(root, "testsuite", name=name, time="0")
     _count(suite, checks)
-    for check in checks:
-        title = f"{check.name} [{check.column}]" if check.column else check.name
-        case = ElementTree.SubElement(suite, "testcase", classname=name, name=legal(title), time="0")
+    for check, title in zip(checks, _titles(checks), strict=True):
+        case = ElementTree.SubElement(suite, "testcase", classname=name, name=title, time="0")
         kind = _kind(check)
         if kind is not None:
-            found = ElementTree.SubElement(case, kind, message=legal(check.message))
-            found.text = legal(f"observed {check.observed}, limit {check.limit}")
+            found = ElementTree.SubElement(case, kind, type=check.name, message=legal(check.message))
+            found.text = legal(f"{check.message}\nobserved {check.observed}, limit {check.limit}")
+
+
+def _titles(checks: list[Check]) -> Iterator[str]:
+    """A name for each check that no other of its suite has: readers put test cases of one name together."""
+    seen: Counter[str] = Counter()
+    for check in checks:
+        title = legal(f"{check.name} [{check.column}]" if check.column else check.name)
+        seen[title] += 1
+        yield title if seen[title] == 1 else f"{title} ({seen[title]})"
 
 
 def _count(element: ElementTree.Element, checks: tuple[Check, ...] | list[Check]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,19 +14,28 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0
 EVERY = 5.0
+PLAIN = ("dumb", "unknown")
 
 Advance = Callable[[int, int], None]
 
 
 @contextmanager
-def reading(total: int, label: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> Iterator[Advance]:
-    """Give a function that takes the bytes and rows read since it was called last; `total` is in bytes.
+def reading(
+    total_bytes: int,
+    label: str,
+    *,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    environ: Mapping[str, str] = os.environ,
+) -> Iterator[Advance]:
+    """Give a function that takes the bytes and rows read since it was called last.
 
-    Nothing is shown before two seconds have passed; then a bar where `stream` (standard error by default) is a terminal, and
-    a line every five seconds elsewhere.
+    Nothing is shown before two seconds have passed; then a bar where `stream` (standard error by default) is a terminal that
+    can draw one, and at most a line every five seconds elsewhere. The bar is taken away at the end, also by an exception.
     """
     stream = sys.stderr if stream is None else stream
-    shown = _Bar(total, label, stream, clock()) if stream.isatty() else _Lines(total, label, stream, clock())
+    kind = _Bar if stream.isatty() and environ.get("TERM", "") not in PLAIN else _Lines
+    shown = kind(total_bytes, label, stream, clock())
     size = rows = 0
 
     def advance(more_bytes: int, more_rows: int) -> None:
@@ -83,7 +93,7 @@ class _Bar:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TextColumn("{task.fields[rows]}"),
@@ -91,7 +101,7 @@ class _Bar:
         )
         self._progress = Progress(*columns, console=Console(file=self._stream), transient=True)
         self._progress.start()
-        self._task = self._progress.add_task(self._label, total=self._total, rows="")
+        self._task = self._progress.add_task(self._label, total=self._total or None, rows="")
 
     def close(self) -> None:
         """Take the bar away."""

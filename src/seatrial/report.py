@@ -12,6 +12,8 @@ from pathlib import PurePath
 from seatrial.verdict import Check, Outcome, Verdict
 
 LIMIT = 10
+LONGEST = 600
+WIDE = 110
 
 
 def print_verdict(verdict: Verdict, *, title: str, path: PurePath | str, recorded: bool = False, limit: int = LIMIT) -> None:
@@ -40,7 +42,7 @@ def reason(verdict: Verdict) -> str:
     total = _plural(len(verdict.checks), "check")
     if blocking:
         first = blocking[0]
-        return f"{len(blocking)} of {total} did not pass, first {first.name}: {first.message.splitlines()[0]}"
+        return f"{len(blocking)} of {total} did not pass, first {first.name}: {one_line(first.message.partition(chr(10))[0])}"
     if verdict.outcome is not Outcome.PASS:
         return "no check that could block was made"
     advisory = sum(1 for check in verdict.checks if check.advisory and check.outcome is not Outcome.PASS)
@@ -67,25 +69,33 @@ def _print_checks(checks: Sequence[Check]) -> None:
         return
     width = max(len(_word(check)) for check in checks)
     for check in checks:
-        print(f"{_word(check):<{width}}  {check.name}  {_one_line(check.message)}")
+        print(f"{_word(check):<{width}}  {check.name}  {one_line(check.message)}")
 
 
-def _one_line(message: str) -> str:
-    return " ".join(message.split())
+def one_line(message: str) -> str:
+    """A message in one line of bounded length, in which a terminal finds no order: what cannot be printed is named, as in `\\x1b`."""
+    words = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(message.split()))
+    return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} … {words[-LONGEST // 2 :]}"
 
 
 def _print_table(checks: Sequence[Check]) -> None:
+    """A table of three columns; where that leaves little room for the sentences, each stands below its check's name."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     tones = {Outcome.FAIL: "red", Outcome.ERROR: "dark_orange", Outcome.INCONCLUSIVE: "yellow", Outcome.PASS: "green"}
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("outcome", "check", "finding"):
-        table.add_column(name)
+    console = Console()
+    wide = console.width >= WIDE
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=wide, pad_edge=False)
+    table.add_column("outcome", no_wrap=True)
+    if wide:
+        table.add_column("check", no_wrap=True)
+    table.add_column("finding")
     for check in checks:
-        table.add_row(Text(_word(check), style=tones[check.outcome]), Text(check.name), Text(_one_line(check.message)))
-    Console().print(table)
+        name, words = Text(check.name, style="bold"), Text(one_line(check.message))
+        table.add_row(Text(_word(check), style=tones[check.outcome]), *([name, words] if wide else [Text("\n").join([name, words])]))
+    console.print(table)
 
 
 def verdict_markdown(verdict: Verdict, *, limit: int = LIMIT) -> str:
@@ -102,7 +112,7 @@ def verdict_markdown(verdict: Verdict, *, limit: int = LIMIT) -> str:
 
 def _markdown(text: str) -> str:
     """One line of text that Markdown and the HTML inside it leave as it is."""
-    plain = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for sign in "\\`*_|[]~":
         plain = plain.replace(sign, f"\\{sign}")
     return plain
@@ -119,11 +129,17 @@ def verdict_head(verdict: Verdict, *, title: str) -> str:
     """The top of a page: what was asked, the answer and its reason, and what it is about."""
     from seatrial.html import escape
 
-    names = " · ".join(f"{key} {_short(value)}" for key, value in sorted(verdict.subject.items()) if value is not None)
     return (
         f'<header class="card verdict {verdict.outcome.value}"><h1>{escape(title)}: <strong>{verdict.outcome.value}</strong></h1>'
-        f'<p>{escape(reason(verdict))}</p><p class="soft small">{escape(names)}</p></header>'
+        f'<p>{escape(reason(verdict))}</p><p class="soft small">{subject_line(verdict)}</p></header>'
     )
+
+
+def subject_line(verdict: Verdict) -> str:
+    """What a verdict is about (HTML), digests by their first twelve digits."""
+    from seatrial.html import escape
+
+    return escape(" · ".join(f"{key} {_short(value)}" for key, value in sorted(verdict.subject.items()) if value is not None))
 
 
 def _short(value: object) -> str:

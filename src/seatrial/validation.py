@@ -137,7 +137,7 @@ class _Asked:
         """The verdict and its page, by reading what changed of the table."""
         from seatrial.checks.waivers import apply_waivers
         from seatrial.contract import check_roles, load_contract
-        from seatrial.data_page import data_page
+        from seatrial.data_page import data_page, roles_of
         from seatrial.profile import load_profile
 
         settings = self.project.settings.data
@@ -153,7 +153,7 @@ class _Asked:
             _accept(self.project, checks, present)
             subject = self.subject(parts)
         verdict = Verdict(kind=KIND, subject=subject, checks=checks)
-        return verdict, data_page(verdict, present, reference or present)
+        return verdict, data_page(verdict, present, reference or present, summary=summary, roles=roles_of(asked, settings))
 
     def _checks(self, contract: Contract, summary: Summary, present: Profile, reference: Profile) -> tuple[Check, ...]:
         from seatrial.checks.freshness import freshness_checks

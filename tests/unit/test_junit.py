@@ -3,6 +3,8 @@
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seatrial.junit import to_junit
 from seatrial.verdict import Check, Outcome, Verdict
@@ -48,7 +50,47 @@ def test_a_failure_says_what_was_seen_and_what_is_allowed():
     (case,) = tree(check(outcome=Outcome.FAIL, column="price", observed=3, limit=0, message="column 'price': too much")).iter("testcase")
     assert case.get("name") == "quality.range [price]"
     assert case[0].get("message") == "column 'price': too much"
-    assert case[0].text == "observed 3, limit 0"
+    assert case[0].get("type") == "quality.range"
+    assert case[0].text == "column 'price': too much\nobserved 3, limit 0"
+
+
+def test_checks_of_one_name_and_column_are_test_cases_of_their_own():
+    cases = tree(check(column="a", message="one"), check(column="a", message="two"), check(column="b")).iter("testcase")
+    assert [case.get("name") for case in cases] == ["quality.range [a]", "quality.range [a] (2)", "quality.range [b]"]
+
+
+# What the schemas of Jenkins (junit-10.xsd) and Ant allow in each element, and what all readers need.
+ALLOWED = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors", "disabled"}, {"testsuite"}),
+    "testsuite": ({"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname"}, {"testcase"}),
+    "testcase": ({"name", "classname", "time"}, {"failure", "error", "skipped"}),
+    "failure": ({"type", "message"}, set()),
+    "error": ({"type", "message"}, set()),
+    "skipped": ({"type", "message"}, set()),
+}
+NEEDED = {"testsuite": {"name", "tests"}, "testcase": {"name", "classname"}, "failure": {"type"}, "error": {"type"}}
+
+
+def test_the_document_keeps_to_the_schemas_of_its_readers():
+    outcomes = [(outcome, advisory) for outcome in Outcome for advisory in (False, True)]
+    root = tree(*(check(f"{name}.x", outcome, advisory=advisory) for name in "ab" for outcome, advisory in outcomes))
+    for element in root.iter():
+        attributes, children = ALLOWED[element.tag]
+        assert set(element.keys()) <= attributes
+        assert {child.tag for child in element} <= children
+        assert NEEDED.get(element.tag, set()) <= set(element.keys())
+
+
+def test_counts_are_those_of_the_test_cases():
+    root = tree(check("a.x", Outcome.FAIL), check("a.y", Outcome.ERROR), check("b.x"), check("b.y", Outcome.FAIL, advisory=True))
+    for suite in root.iter("testsuite"):
+        for attribute, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            assert int(suite.get(attribute)) == len(list(suite.iter(tag)))
+
+
+def test_a_verdict_without_checks_is_a_document_too():
+    root = tree()
+    assert (root.tag, root.get("tests"), len(root)) == ("testsuites", "0", 0)
 
 
 def test_hostile_text_stays_text():
@@ -56,6 +98,12 @@ def test_hostile_text_stays_text():
     (case,) = tree(check(outcome=Outcome.FAIL, column="<b>", message=message)).iter("testcase")
     assert case[0].get("message") == 'a\ufffdb\ufffd[31m <script> & "quoted" \ufffd'
     assert case.get("name") == "quality.range [<b>]"
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_any_message_is_legal_xml(text):
+    (case,) = tree(check(outcome=Outcome.FAIL, column=text or None, message=text)).iter("testcase")
+    assert len(case[0].get("message")) == len(text)
 
 
 def test_the_order_of_checks_does_not_matter():

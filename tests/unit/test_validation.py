@@ -73,7 +73,7 @@ def test_inferred_files_pass_on_their_own_data_and_everything_is_written(project
     assert recorded(project) == verdict
     assert set(verdict.subject) == {"data", "contract", "reference", "policy"}
     assert all(verdict.subject.values())
-    assert "Data: <strong>pass" in project.report("data_profile.html").read_text()
+    assert '<span class="badge">pass</span>' in project.report("data_profile.html").read_text()
 
 
 def test_the_verdict_holds_no_time_and_no_absolute_path(project):
