@@ -210,14 +210,14 @@ class PartScan:
                 rows = Broken(count=empty, examples=self._examples(frame, frame[self._id] if self._id in frame.columns else None, blank))
                 one.facts = replace(one.facts, missing=one.facts.missing + rows)
 
-    def _examples(self, frame: pl.DataFrame, cells: pl.Series | None, broken: pl.Series) -> tuple[Example, ...]:
+    def _examples(self, frame: pl.DataFrame, cells: pl.Series | None, broken: pl.Series, *, plain: bool = False) -> tuple[Example, ...]:
         import polars as pl
 
         at = broken.arg_true()
         if cells is None:
             return examples_of([(self.rows + row + 1, None) for row in at.head(5)], self._name)
         chosen = pl.DataFrame({"row": at, "cell": cells.gather(at)}).unique("cell", keep="first", maintain_order=True).head(5)
-        return examples_of([(self.rows + row + 1, cell) for row, cell in chosen.rows()], self._name)
+        return examples_of([(self.rows + row + 1, cell) for row, cell in chosen.rows()], self._name, plain=plain)
 
     def _ask(self, frame: pl.DataFrame) -> None:
         """One query for all rules and all extremes and moments."""
@@ -248,7 +248,7 @@ class PartScan:
                     separator=", ",
                 )
             ).to_series()
-        return Broken(count=count, examples=self._examples(frame, cells, broken))
+        return Broken(count=count, examples=self._examples(frame, cells, broken, plain=rule.name == "quality.condition"))
 
     def _count(self, frame: pl.DataFrame) -> None:
         """Add each column's different values with their counts."""

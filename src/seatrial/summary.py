@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 EXAMPLES = 5
+LONGEST = 200
 SAMPLE = 10_000
 HASH = "__hash"
 
@@ -211,11 +212,11 @@ def _numbers(column: ColumnSummary, *, listed: bool) -> dict[str, Any]:
     return facts if listed else facts | {"quantiles": tuple(rounded(value) for value in column.values.quantiles())}
 
 
-def examples_of(pairs: Sequence[tuple[int, object]], part: str) -> tuple[Example, ...]:
-    """Examples from (row, value) pairs in order of row: the first of each value, at most five."""
+def examples_of(pairs: Sequence[tuple[int, object]], part: str, *, plain: bool = False) -> tuple[Example, ...]:
+    """Examples from (row, value) pairs in order of row: the first of each value, at most five; `plain` text is shown as it is."""
     found: dict[str, Example] = {}
     for row, value in pairs:
-        text = shown(value)
+        text = str(value)[:LONGEST] if plain else shown(value)
         found.setdefault(text or str(row), Example(part=part, row=row, value=text))
         if len(found) == EXAMPLES:
             break

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ class _Asked:
         }
 
     def recorded(self, subject: dict[str, Any]) -> Verdict | None:
-        """The recorded verdict about this subject with its age asked again; None where the data has to be looked at."""
+        """The recorded verdict about this subject, where its age is still what it says; None where verdict and page have to be made."""
         verdict = Verdict.recorded(self.path, kind=KIND, subject=subject)
         if verdict is None or verdict.outcome is Outcome.ERROR or not self.page.exists():
             return None
@@ -125,13 +125,8 @@ class _Asked:
         if NEWEST not in found or AGE not in found or not all(_holds_still(check, self.now) for check in verdict.checks):
             return None
         limit = found[AGE].limit
-        if not isinstance(limit, int | float):
-            return None
-        age = age_check(found[NEWEST], limit, self.now)
-        if age != found[AGE]:
-            verdict = replace(verdict, checks=tuple(age if check.name == AGE else check for check in verdict.checks))
-            verdict.save(self.path)
-        return verdict
+        same = isinstance(limit, int | float) and age_check(found[NEWEST], limit, self.now) == found[AGE]
+        return verdict if same else None
 
     def answer(self, parts: Sequence[Part], subject: dict[str, Any], *, accept: bool) -> tuple[Verdict, str]:
         """The verdict and its page, by reading what changed of the table."""
