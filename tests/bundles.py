@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import random
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,22 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from seatrial.bundle import GOLDEN, MODEL, Bundle, Input, Manifest, Target, Training, load_bundle, write_bundle
+from seatrial.bundle import (
+    ANALYSIS,
+    GOLDEN,
+    MODEL,
+    TRAINED_ON,
+    Bundle,
+    Input,
+    Manifest,
+    Target,
+    Training,
+    load_bundle,
+    row_hashes,
+    write_bundle,
+)
 from seatrial.files import pretty_json, sha256_bytes
+from seatrial.row_hashes import write_row_hashes
 from seatrial.serving.runtime import Runtime
 
 INPUTS = (
@@ -55,6 +72,27 @@ def make_bundle(
         golden = _golden(runtime)
     write_bundle(folder, manifest, {MODEL: model, GOLDEN: pretty_json(golden)})
     return load_bundle(folder)
+
+
+def make_full_bundle(folder: Path, **options: Any) -> Bundle:
+    """`make_bundle` with all that training adds: the archive for analysis and the hashes of the rows."""
+    import polars as pl
+
+    made = make_bundle(folder, **options)
+    rows = make_rows(100)
+    hashes = row_hashes(pl.DataFrame(rows).with_columns(pl.Series(TARGET.name, make_targets(rows))), made.manifest)
+    write_bundle(folder, made.manifest, {**made.files, ANALYSIS: _archive(), TRAINED_ON: write_row_hashes(hashes)})
+    return load_bundle(folder)
+
+
+def _archive() -> bytes:
+    """An archive as skops writes it, of a mapping without anything in it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(
+            "schema.json", json.dumps({"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": {}})
+        )
+    return out.getvalue()
 
 
 def probability_of(row: dict[str, Any], *, weight: float = 1.0, bias: float = -0.5) -> float:

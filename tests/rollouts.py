@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from seatrial.adapters.endpoint import Route, Telemetry, Traffic
 from seatrial.adapters.registry import RegisteredVersion
-from seatrial.bundle import store_bundle
 from seatrial.errors import EndpointError, RegistryError
 from seatrial.rollout_state import Pairs, Smoke
+from seatrial.store import store_bundle
 from seatrial.tools import Tools
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.bundle import Input
 from seatrial.errors import DataError
+from seatrial.onnx_checks import OUTPUT
 from seatrial.params import Train
-from seatrial.serving.runtime import OUTPUT
 
 if TYPE_CHECKING:
     import pandas as pd

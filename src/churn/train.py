@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from churn.features import build_pipeline, design_matrix, model_inputs
 from seatrial.analysis import dump_skops
-from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, Bundle, Input, Manifest, Target, Training, write_bundle
+from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, TRAINED_ON, Bundle, Input, Manifest, Target, Training, write_bundle
 from seatrial.contract import features, load_contract
 from seatrial.errors import BundleError, DataError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
+from seatrial.onnx_checks import OUTPUT
 from seatrial.project import Project
-from seatrial.serving.runtime import OUTPUT, Runtime
+from seatrial.row_hashes import row_hashes, write_row_hashes
+from seatrial.serving.runtime import Runtime
 from seatrial.stages import read_rows, run_stage
 
 if TYPE_CHECKING:
@@ -45,19 +47,36 @@ def train(project: Project) -> None:
         pipeline = build_pipeline(inputs, settings.train).fit(matrix, labels)
         expected = pipeline.predict_proba(design_matrix(held_out, inputs))[:, 1]
     manifest = _manifest(project, rows, inputs, threshold)
-    digest = write_checked(project, pipeline, manifest, held_out, expected)
+    digest = write_checked(project, pipeline, manifest, held_out, expected, learned=rows)
     print(f"train: {settings.train.estimator} on {rows.height} rows, threshold {threshold}, bundle {digest}")
 
 
-def write_checked(project: Project, pipeline: Pipeline, manifest: Manifest, held_out: pl.DataFrame, expected: NDArray[np.float64]) -> str:
-    """Write the bundle once its ONNX gives scikit-learn's answer on every held-out row; BundleError where one differs."""
+def write_checked(
+    project: Project,
+    pipeline: Pipeline,
+    manifest: Manifest,
+    held_out: pl.DataFrame,
+    expected: NDArray[np.float64],
+    *,
+    learned: pl.DataFrame,
+) -> str:
+    """Write the bundle once its ONNX gives scikit-learn's answer on every held-out row; BundleError where one differs.
+
+    `learned` are the rows that the pipeline was fitted on: their hashes go with the bundle.
+    """
     onnx = to_onnx(pipeline, manifest.inputs)
     found = _score(manifest, onnx, held_out)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise BundleError(f"the ONNX model differs from scikit-learn by {difference:.2g} on the held-out rows, more than {TOLERANCE:g}")
     golden = golden_rows(manifest.inputs, held_out, found)
-    return write_bundle(project.bundle, manifest, {MODEL: onnx, ANALYSIS: dump_skops(pipeline), GOLDEN: pretty_json(golden)})
+    files = {
+        MODEL: onnx,
+        ANALYSIS: dump_skops(pipeline),
+        GOLDEN: pretty_json(golden),
+        TRAINED_ON: write_row_hashes(row_hashes(learned, manifest)),
+    }
+    return write_bundle(project.bundle, manifest, files)
 
 
 def _labels(rows: pl.DataFrame, project: Project) -> NDArray[np.int64]:

@@ -1,101 +1,70 @@
 """The bundle: the files that are gated, registered and served, named by one digest.
 
 A bundle is a folder with `manifest.json` and the files that the manifest lists by SHA-256; the digest is the SHA-256 of
-the canonical manifest, so it covers every byte. Loading reads each file once, hashes what was read, and goes on with
-those very bytes. Nothing is ever unpickled.
+the canonical manifest, so it covers every byte. Loading opens each file once, reads it whole, hashes what was read, and
+goes on with those very bytes. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
+from seatrial.bundle_files import names_in, open_folder, read_regular
 from seatrial.errors import BundleError
-from seatrial.files import canonical_json, sha256_bytes
+from seatrial.files import sha256_bytes
+from seatrial.manifest import (
+    ANALYSIS,
+    FORMAT,
+    GOLDEN,
+    MANIFEST,
+    MAX_BYTES,
+    MODEL,
+    TRAINED_ON,
+    Input,
+    InputType,
+    Manifest,
+    Target,
+    Training,
+    check_manifest,
+    parse_manifest,
+)
+from seatrial.row_hashes import read_row_hashes, row_hashes, trained_on
+from seatrial.skops_checks import check_skops
 
-MANIFEST = "manifest.json"
-MODEL = "model.onnx"
-GOLDEN = "golden.json"
-ANALYSIS = "model.skops"
-MAX_FILE_BYTES = 512 * 2**20
-FORMAT: Literal[1] = 1
+__all__ = [
+    "ANALYSIS",
+    "FORMAT",
+    "GOLDEN",
+    "MANIFEST",
+    "MLFLOW_FILES",
+    "MODEL",
+    "TRAINED_ON",
+    "Bundle",
+    "Input",
+    "InputType",
+    "Manifest",
+    "Target",
+    "Training",
+    "load_bundle",
+    "read_digest",
+    "row_hashes",
+    "trained_on",
+    "write_bundle",
+]
 
-InputType = Literal["number", "integer", "boolean", "category"]
-
-
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Frozen, and closed to fields that nobody reads."""
-
-
-class Input(_Record, frozen=True, kw_only=True):
-    """One column that the model reads; `categories`, `minimum` and `maximum` are those seen in training."""
-
-    name: str
-    type: InputType
-    nullable: bool
-    categories: tuple[str, ...] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-
-
-class Target(_Record, frozen=True, kw_only=True):
-    """What is predicted: the column, its two classes (negative first) and which one counts as positive."""
-
-    name: str
-    classes: tuple[str, str]
-    positive: str
-
-    def __post_init__(self) -> None:
-        """Refuse an order that would turn probabilities round."""
-        if self.classes[1] != self.positive:
-            raise ValueError("the positive class must be the second one")
-
-
-class Training(_Record, frozen=True, kw_only=True):
-    """Where the model comes from: hash of the rows it was fitted on, how many, the estimator and its settings.
-
-    `held_out` is the hash of the rows that it never saw, on which its answers are a fair reference for those it gives live.
-    """
-
-    data: str
-    held_out: str = ""
-    rows: int
-    estimator: str
-    params: dict[str, Any]
+MAX_GOLDEN_ROWS = 10_000
+MLFLOW_FILES = frozenset({"MLmodel", "requirements.txt", "python_env.yaml"})
+"""What the registry keeps beside a bundle for MLflow's own tools. Seatrial never reads them: an `MLmodel` can name code to run."""
 
 
-class Manifest(_Record, frozen=True, kw_only=True):
-    """All that is needed to serve the model, and to tell one bundle from another."""
-
-    format: Literal[1] = FORMAT
-    task: Literal["binary"] = "binary"
-    inputs: Annotated[tuple[Input, ...], Meta(min_length=1)]
-    target: Target
-    threshold: Annotated[float, Meta(ge=0, le=1)]
-    id: str | None = None
-    groups: tuple[str, ...] = ()
-    training: Training
-    libraries: dict[str, str]
-    files: Annotated[dict[str, str], Meta(min_length=1)]
-
-    @property
-    def digest(self) -> str:
-        """The bundle's name: SHA-256 of the canonical manifest."""
-        return sha256_bytes(self.to_bytes())
-
-    def to_bytes(self) -> bytes:
-        """The canonical manifest, as it lies on disk."""
-        return canonical_json(msgspec.to_builtins(self))
-
-
-class Bundle(_Record, frozen=True, kw_only=True):
+class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A manifest and the bytes that it names, both checked."""
 
     manifest: Manifest
@@ -114,8 +83,7 @@ class Bundle(_Record, frozen=True, kw_only=True):
     @property
     def golden(self) -> list[dict[str, Any]]:
         """Rows with the answers that this model must give: `[{"row": {...}, "probability": 0.42}]`."""
-        rows: list[dict[str, Any]] = json.loads(self.files[GOLDEN])
-        return rows
+        return msgspec.json.decode(self.files[GOLDEN], type=list[dict[str, Any]])
 
     @property
     def size(self) -> int:
@@ -128,81 +96,102 @@ def read_digest(folder: Path) -> str:
     return load_bundle(folder).digest
 
 
-def load_bundle(folder: Path, *, expected: str | None = None) -> Bundle:
+def load_bundle(folder: Path, *, expected: str | None = None, beside: Collection[str] = ()) -> Bundle:
     """Read a bundle into memory and refuse whatever is not what it says.
 
-    `expected` is the digest that the caller was promised. Raises BundleError for a folder without a manifest, a manifest
-    that is not canonical or has strange fields, a file that is missing, a link, too large, or of another hash.
+    `expected` is the digest that the caller was promised; with it, nothing else is so much as parsed. `beside` names files
+    that may lie in the folder and are left alone. Raises BundleError for a folder without a manifest, a manifest that is not
+    canonical or says what none may say, a file that is missing, not listed, a link, no regular file, too large, of another
+    hash, or not what its name says. The model itself is checked by `Runtime`.
     """
-    manifest, raw = _read_manifest(folder)
-    digest = sha256_bytes(raw)
-    if raw != manifest.to_bytes():
-        raise BundleError(
-            f"{folder.name}/{MANIFEST} is not written canonically, so its digest means nothing", hint="train again: nox -s train"
-        )
-    if expected is not None and digest != expected:
-        raise BundleError(f"the bundle in {folder.name} is {digest}, expected {expected}", hint="gate again: nox -s gate")
-    for needed in (MODEL, GOLDEN):
-        if needed not in manifest.files:
-            raise BundleError(f"{folder.name}/{MANIFEST} lists no {needed}")
-    files = {name: _read_file(folder, name, promised) for name, promised in manifest.files.items()}
-    return Bundle(manifest=manifest, digest=digest, files=files)
-
-
-def _read_manifest(folder: Path) -> tuple[Manifest, bytes]:
-    path = folder / MANIFEST
     try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
+        with open_folder(folder) as descriptor:
+            return _load(descriptor, folder.name, expected, beside)
+    except (FileNotFoundError, NotADirectoryError):
+        if folder.is_symlink():
+            raise BundleError(f"{folder.name} is a link; a bundle is a folder of its own") from None
         raise BundleError(f"there is no bundle in {folder.name}: {MANIFEST} is missing", hint="train first: nox -s train") from None
     except OSError as error:
-        raise BundleError(f"{folder.name}/{MANIFEST} cannot be read ({error})") from None
+        raise BundleError(f"{folder.name} cannot be read ({error.strerror})") from None
+
+
+def _load(descriptor: int, place: str, expected: str | None, beside: Collection[str]) -> Bundle:
+    raw = read_regular(descriptor, place, MANIFEST, MAX_BYTES[MANIFEST])
+    digest = sha256_bytes(raw)
+    if expected is not None and digest != expected:
+        raise BundleError(f"the bundle in {place} is {digest}, expected {expected}", hint="gate again: nox -s gate")
+    manifest = parse_manifest(raw, f"{place}/{MANIFEST}")
+    for needed in (MODEL, GOLDEN):
+        if needed not in manifest.files:
+            raise BundleError(f"{place}/{MANIFEST} lists no {needed}")
+    unknown = names_in(descriptor, place) - {MANIFEST, *manifest.files, *beside}
+    if unknown:
+        raise BundleError(f"{place} holds {', '.join(map(ascii, sorted(unknown)[:5]))}, which its manifest does not list")
+    files = {name: _read_listed(descriptor, place, name, promised) for name, promised in manifest.files.items()}
+    bundle = Bundle(manifest=manifest, digest=digest, files=files)
+    _check_contents(bundle, place)
+    return bundle
+
+
+def _read_listed(descriptor: int, place: str, name: str, promised: str) -> bytes:
     try:
-        return msgspec.json.decode(raw, type=Manifest), raw
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BundleError(f"{folder.name}/{MANIFEST} is no manifest of format {FORMAT}: {error}") from None
-
-
-def _read_file(folder: Path, name: str, promised: str) -> bytes:
-    path = folder / name
-    if Path(name).name != name or name in (".", "..", MANIFEST):
-        raise BundleError(f"the manifest names {name!r}: a bundle's files lie beside it, in no other folder")
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{folder.name}/{name} is missing or not a regular file", hint="train again, or fetch it: dvc pull")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise BundleError(f"{folder.name}/{name} has more than {MAX_FILE_BYTES // 2**20} MiB")
-    data = path.read_bytes()
+        data = read_regular(descriptor, place, name, MAX_BYTES[name])
+    except FileNotFoundError:
+        raise BundleError(f"{place}/{name} is missing or not a regular file", hint="train again, or fetch it: dvc pull") from None
     if sha256_bytes(data) != promised:
-        raise BundleError(f"{folder.name}/{name} is not the file of the manifest: {sha256_bytes(data)}, promised {promised}")
+        raise BundleError(f"{place}/{name} is not the file of the manifest: {sha256_bytes(data)}, promised {promised}")
     return data
 
 
+def _check_contents(bundle: Bundle, place: str) -> None:
+    """A right hash says who wrote a file, not that it is what its name says."""
+    try:
+        rows = bundle.golden
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BundleError(f"{place}/{GOLDEN} is no list of golden rows: {error}") from None
+    if len(rows) > MAX_GOLDEN_ROWS:
+        raise BundleError(f"{place}/{GOLDEN} holds {len(rows)} rows, more than {MAX_GOLDEN_ROWS}")
+    if ANALYSIS in bundle.files:
+        check_skops(bundle.files[ANALYSIS], f"{place}/{ANALYSIS}")
+    if TRAINED_ON in bundle.files:
+        read_row_hashes(bundle.files[TRAINED_ON], f"{place}/{TRAINED_ON}")
+
+
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:
-    """Write a bundle to `folder` (replaced whole) and give its digest; the manifest's `files` are filled in here."""
-    listed = msgspec.structs.replace(manifest, files={name: sha256_bytes(data) for name, data in sorted(files.items())})
-    complete = msgspec.convert(msgspec.to_builtins(listed), Manifest)  # types as a reader will find them: 0 becomes 0.0
+    """Write a bundle to `folder` (replaced whole) and give its digest; the manifest's `files` are filled in here.
+
+    Raises BundleError for what `load_bundle` would refuse in the manifest or for its size.
+    """
+    complete = _completed(manifest, files, folder.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         fresh = Path(scratch) / folder.name
-        fresh.mkdir()
-        for name, data in files.items():
-            (fresh / name).write_bytes(data)
-        (fresh / MANIFEST).write_bytes(complete.to_bytes())
+        write_files(fresh, Bundle(manifest=complete, digest=complete.digest, files=dict(files)))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     return complete.digest
 
 
-def store_bundle(bundle: Bundle, store: Path) -> Path:
-    """Put a bundle into the content store, `<store>/<hex digest>`, and give its folder; one that is there is checked.
+def write_files(folder: Path, bundle: Bundle, *, mode: int = 0o644) -> None:
+    """Write a bundle's files, durably, into a folder that this call makes; the manifest is the last of them."""
+    folder.mkdir()
+    for name, data in [*bundle.files.items(), (MANIFEST, bundle.manifest.to_bytes())]:
+        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
 
-    The files are read-only: what was gated is what a server reads.
-    """
-    folder = store / bundle.digest.removeprefix("sha256:")
+
+def _completed(manifest: Manifest, files: Mapping[str, bytes], place: str) -> Manifest:
+    """The manifest with the files' hashes, and types as a reader will find them: 0 becomes 0.0."""
+    listed = msgspec.structs.replace(manifest, files={name: sha256_bytes(data) for name, data in sorted(files.items())})
     try:
-        load_bundle(folder, expected=bundle.digest)
-    except BundleError:
-        write_bundle(folder, bundle.manifest, bundle.files)
-        for path in folder.iterdir():
-            path.chmod(0o444)
-    return folder
+        complete = msgspec.convert(msgspec.to_builtins(listed), Manifest)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{place}/{MANIFEST} would be no manifest of format {FORMAT}: {error}") from None
+    check_manifest(complete, f"{place}/{MANIFEST}")
+    for name, data in [*files.items(), (MANIFEST, complete.to_bytes())]:
+        if len(data) > MAX_BYTES[name]:
+            raise BundleError(f"{place}/{name} would have {len(data)} bytes, more than {MAX_BYTES[name]}", hint="train a smaller model")
+    return complete

@@ -223,7 +223,8 @@ def _prepare(
     retry: str | None,
 ) -> None:
     """Store the bundles and write down that a rollout begins."""
-    from seatrial.bundle import load_bundle, store_bundle
+    from seatrial.bundle import load_bundle
+    from seatrial.store import store_bundle
 
     project, store = desk.project, desk.project.home / "store"
     state = begin(

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from seatrial.adapters import registry, tracking
-from seatrial.bundle import load_bundle, store_bundle
+from seatrial.bundle import load_bundle
 from seatrial.errors import BundleError, RegistryError
 from seatrial.project import Project
+from seatrial.store import store_bundle
 from tests.bundles import make_bundle
 
 pytestmark = pytest.mark.slow

@@ -15,11 +15,12 @@ from seatrial.bundle import (
     Training,
     load_bundle,
     read_digest,
-    store_bundle,
     write_bundle,
 )
 from seatrial.errors import BundleError
 from seatrial.files import canonical_json, sha256_bytes
+from seatrial.manifest import MAX_BYTES
+from seatrial.store import store_bundle
 
 FILES = {MODEL: b"model", GOLDEN: b'[{"row": {"size": 1}, "probability": 0.5}]'}
 
@@ -122,9 +123,11 @@ def test_a_path_in_the_manifest_is_refused(folder, tmp_path, name):
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(folder, monkeypatch):
-    monkeypatch.setattr("seatrial.bundle.MAX_FILE_BYTES", len(b"model") - 1)
-    refused(folder, "has more than")
-    monkeypatch.setattr("seatrial.bundle.MAX_FILE_BYTES", 2**20)
+    monkeypatch.setitem(MAX_BYTES, MODEL, len(b"model") - 1)
+    refused(folder, "has 5 bytes, more than 4")
+    monkeypatch.setitem(MAX_BYTES, MODEL, len(b"model"))
+    assert load_bundle(folder).model == b"model"
+    monkeypatch.setitem(MAX_BYTES, MODEL, len(b"model") + 1)
     assert load_bundle(folder).model == b"model"
 
 
@@ -170,7 +173,7 @@ def test_a_manifest_that_is_torn_is_refused(folder, data):
 def test_a_folder_without_a_manifest_says_to_train(tmp_path):
     refused(tmp_path / "nosuch", "train first: nox -s train")
     (tmp_path / "model" / MANIFEST).mkdir(parents=True)
-    refused(tmp_path / "model", "cannot be read")
+    refused(tmp_path / "model", "not a regular file, but a folder")
 
 
 def test_the_store_keeps_a_bundle_by_its_digest_and_read_only(folder, tmp_path):

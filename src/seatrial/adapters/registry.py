@@ -320,7 +320,8 @@ def fetch_bundle(project: Project, version: RegisteredVersion, store: Path) -> P
 
     Raises BundleError where the bytes are gone or are not those of the digest.
     """
-    from seatrial.bundle import load_bundle, store_bundle
+    from seatrial.bundle import load_bundle
+    from seatrial.store import store_bundle
 
     folder = store / version.digest.removeprefix("sha256:")
     try:
@@ -333,7 +334,7 @@ def fetch_bundle(project: Project, version: RegisteredVersion, store: Path) -> P
 def _download(project: Project, version: RegisteredVersion) -> Bundle:
     import tempfile
 
-    from seatrial.bundle import load_bundle
+    from seatrial.bundle import MLFLOW_FILES, load_bundle
 
     client = tracking_client(registry_uri(project))
     from mlflow.exceptions import MlflowException
@@ -345,7 +346,7 @@ def _download(project: Project, version: RegisteredVersion) -> Bundle:
             raise BundleError(
                 f"the bytes of version {version.version} ({version.digest}) are gone from {version.source}: {error}"
             ) from None
-        return load_bundle(Path(folder), expected=version.digest)
+        return load_bundle(Path(folder), expected=version.digest, beside=MLFLOW_FILES)
 
 
 def tracking_client(uri: str) -> Any:

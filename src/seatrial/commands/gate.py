@@ -128,9 +128,10 @@ def register(project: Project, verdict: Verdict) -> None:
         return
     from seatrial.adapters.registry import register_version
     from seatrial.adapters.tracking import log_run, run_tags
-    from seatrial.bundle import load_bundle, store_bundle
+    from seatrial.bundle import load_bundle
     from seatrial.commands.train import read_evaluation
     from seatrial.files import canonical_json
+    from seatrial.store import store_bundle
 
     bundle = load_bundle(project.bundle, expected=verdict.subject["bundle"])
     store_bundle(bundle, project.home / "store")

@@ -1,12 +1,15 @@
 """Score rows with a bundle: the one way from inputs to a probability, for the gate, the server and batch alike.
 
 Each input of the model is a tensor of shape (n,): float32 for numbers, integers and booleans (missing is NaN), string
-for categories (missing is the empty string). Its one output, `probability`, is of shape (n,).
+for categories (missing is the empty string). Its one output, `probability`, is of shape (n,). The model is checked before
+ONNX Runtime sees it, computes within a limit of memory, and must answer two rows in time before it is asked anything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 
 from seatrial.bundle import Bundle, Manifest
 from seatrial.errors import BundleError, DataError
+from seatrial.onnx_checks import OUTPUT, check_onnx
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,32 +25,36 @@ if TYPE_CHECKING:
 Columns = Mapping[str, NDArray[Any]]
 Probabilities = NDArray[np.float64]
 
-OUTPUT = "probability"
-_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+MAX_WORK_BYTES = 512 * 2**20
+"""Memory that the tensors of all models in this process may take together, constants included."""
+
+MAX_ROWS = 4_096
+"""Rows that the model is given at once: more are scored in parts, so that memory does not grow with the table."""
+
+TRIAL_SECONDS = 3.0
 
 
 class Runtime:
     """A bundle in ONNX Runtime, loaded from the bytes that were hashed."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        """Load the model; BundleError where it is not plain ONNX or does not have the manifest's inputs."""
+        """Load the model; BundleError where it is refused, cannot be loaded, or does not answer two rows."""
         self.bundle = bundle
-        check_onnx(bundle.model)
+        check_onnx(bundle.model, bundle.manifest)
         self._session = _session(bundle.model, threads)
-        found = {tensor.name for tensor in self._session.get_inputs() if len(tensor.shape) == 1}
-        wanted = {column.name for column in bundle.manifest.inputs}
-        if found != wanted:
-            raise BundleError(f"the model reads {sorted(found)}, its manifest says {sorted(wanted)}")
-        outputs = [tensor.name for tensor in self._session.get_outputs()]
-        if outputs != [OUTPUT]:
-            raise BundleError(f"a bundle's model has the one output {OUTPUT!r}; this one has {outputs}")
+        self._try()
 
     def score(self, columns: Columns) -> Probabilities:
-        """Probability of the positive class for each row, shape (n,), from tensors of shape (n,) by input name."""
-        if next(iter(columns.values())).shape[0] == 0:
-            return np.empty(0)
-        answers = self._session.run([OUTPUT], dict(columns))[0]
-        return np.asarray(answers, dtype=np.float64)
+        """Probability of the positive class for each row, shape (n,), from tensors of shape (n,) by input name.
+
+        Raises BundleError where the model does not give one number for each row, or asks for more memory than it may.
+        """
+        rows = next(iter(columns.values())).shape[0]
+        if rows <= MAX_ROWS:
+            return self._run(dict(columns), rows) if rows else np.empty(0)
+        starts = range(0, rows, MAX_ROWS)
+        parts = ({name: values[start : start + MAX_ROWS] for name, values in columns.items()} for start in starts)
+        return np.concatenate([self._run(part, min(MAX_ROWS, rows - start)) for part, start in zip(parts, starts, strict=True)])
 
     def score_frame(self, frame: pl.DataFrame) -> Probabilities:
         """Probability of the positive class for each row of a table; columns that the model does not read are left alone."""
@@ -58,50 +66,57 @@ class Runtime:
         threshold = self.bundle.manifest.threshold
         return [positive if probability >= threshold else negative for probability in probabilities]
 
+    def _run(self, tensors: dict[str, NDArray[Any]], rows: int, options: Any = None) -> Probabilities:
+        try:
+            answers = self._session.run([OUTPUT], tensors, options)[0]
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises its own kinds without a common root
+            raise BundleError(f"the model cannot answer: {_first_words(error)}") from None
+        if answers.shape != (rows,):
+            raise BundleError(f"the model answers {rows} rows with the shape {answers.shape}, not ({rows},)")
+        return np.asarray(answers, dtype=np.float64)
+
+    def _try(self) -> None:
+        """Two rows of missing values, within a time: the answer's shape is known only once there is one."""
+        import onnxruntime as ort
+
+        missing = {"category": np.array(["", ""], dtype=object)}
+        number = np.full(2, np.nan, dtype=np.float32)
+        options = ort.RunOptions()
+        timer = threading.Timer(TRIAL_SECONDS, setattr, (options, "terminate", True))
+        timer.start()
+        try:
+            self._run({column.name: missing.get(column.type, number) for column in self.bundle.manifest.inputs}, 2, options)
+        finally:
+            timer.cancel()
+
 
 def _session(model: bytes, threads: int) -> Any:
     import onnxruntime as ort
 
+    _limit_memory()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises its own kinds without a common root
-        raise BundleError(f"ONNX Runtime cannot load the model: {error}") from None
+        raise BundleError(f"ONNX Runtime cannot load the model: {_first_words(error)}") from None
 
 
-def check_onnx(model: bytes) -> None:
-    """Refuse what is not self-contained ONNX: external data, or operators outside the standard domains."""
-    import onnx
-    from google.protobuf.message import DecodeError
+@cache
+def _limit_memory() -> None:
+    """Give ONNX Runtime one pool for this process, which ends at a limit: a model that asks for more gets an error at once."""
+    import onnxruntime as ort
 
-    try:
-        proto = onnx.load_model_from_string(model)
-    except DecodeError as error:
-        raise BundleError(f"the model is not ONNX: {error}") from None
-    strange = {opset.domain for opset in proto.opset_import} - _DOMAINS
-    if strange or proto.functions:
-        raise BundleError(f"the model uses operators of unknown domains: {sorted(strange) or 'local functions'}")
-    external = onnx.TensorProto.EXTERNAL
-    outside = next((one for one in _tensors(proto.graph) if one.data_location == external or one.external_data), None)
-    if outside is not None:
-        raise BundleError(f"the model keeps {outside.name!r} in another file; a bundle is self-contained")
+    place = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(place, ort.OrtArenaCfg({"max_mem": MAX_WORK_BYTES}))
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Every tensor of a graph: initializers, sparse ones, attributes of nodes, and those of graphs inside nodes."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _tensors(inner)
+def _first_words(error: Exception) -> str:
+    """ONNX Runtime's message without its stack trace."""
+    return str(error).splitlines()[0][:300]
 
 
 def encode_frame(manifest: Manifest, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from seatrial.bundle import Bundle, store_bundle, write_bundle
+from seatrial.bundle import Bundle, write_bundle
 from seatrial.commands import drift as command
 from seatrial.commands.drift import Selection, drift, parse_since
 from seatrial.errors import DataError, ParamsError, RegistryError, UsageError
@@ -20,6 +20,7 @@ from seatrial.project import Project
 from seatrial.serving.predictions import Entry, LogSettings, PredictionLog
 from seatrial.serving.rows import Decoder
 from seatrial.serving.runtime import Runtime
+from seatrial.store import store_bundle
 from seatrial.verdict import Outcome, Verdict
 from tests.bundles import ID, TARGET, make_bundle, make_rows
 
