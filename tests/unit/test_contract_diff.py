@@ -111,7 +111,7 @@ OLD = Contract.model_validate(BASE)
         ("checks.freshness.advisory", True, "additive"),
         ("checks.label.min_share", 0.1, "breaking"),
         ("checks.label.max_auc", 1, "additive"),
-        ("checks.split.max_share", 0, "breaking"),
+        ("checks.split.max_share", 0, "additive"),
         ("waivers", [], "breaking"),
         ("waivers.0.expires", yaml.safe_load("2029-01-01"), "breaking"),
         ("waivers.0.expires", yaml.safe_load("2031-01-01"), "additive"),

@@ -209,7 +209,7 @@ class LocalEndpoint:
             host, port = self._address
             raise EndpointError(
                 f"port {port} on {host} cannot be used: {_taken(host, port)}",
-                hint="nox -s down stops an endpoint that lost its state here; else stop what listens there, or change rollout.port",
+                hint="nox -s down stops an endpoint that lost its state here; else free the port, or change rollout.port in params.yaml",
             )
 
     def _check_routed(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:

@@ -66,11 +66,12 @@ def _bytes(client: Any, version: Any) -> tuple[str | None, str]:
     """The digest of the stored files, or why there is none."""
     from mlflow.exceptions import MlflowException
 
-    from seatrial.bundle import read_digest
+    from seatrial.bundle import MLFLOW_FILES, load_bundle
 
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            return read_digest(Path(client.download_artifacts(version.run_id, "model", scratch))), ""
+            folder = Path(client.download_artifacts(version.run_id, "model", scratch))
+            return load_bundle(folder, beside=MLFLOW_FILES).digest, ""
         except BundleError as error:
             return None, error.message
         except (MlflowException, OSError) as error:
