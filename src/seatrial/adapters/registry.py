@@ -12,7 +12,7 @@ import re
 import sqlite3
 import urllib.parse
 from base64 import b64encode
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -366,8 +366,16 @@ def tracking_client(uri: str) -> Any:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # after the import, which sets its own
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with _translated("open the registry"):
+    with _alone_at(uri), _translated("open the registry"):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _alone_at(uri: str) -> AbstractContextManager[None]:
+    """MLflow makes and migrates its tables when a client is made; two at once in one file would stumble over each other."""
+    if not uri.startswith("sqlite:///"):
+        return nullcontext()
+    path = Path(uri.removeprefix("sqlite:///"))
+    return locked(path.with_name(f"{path.name}.lock"))
 
 
 class _translated:  # noqa: N801 - reads as a word in a with statement
