@@ -30,6 +30,7 @@ from seatrial.contract_rules import (
     Waiver,
 )
 from seatrial.errors import ContractError
+from seatrial.files import shown_path
 from seatrial.findings import sentences
 from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
 from seatrial.params import Data
@@ -142,7 +143,7 @@ class Contract(Section):
         """Where a key of this contract stands, as `contract.yaml:7: columns.size.role`; no file and line where it was not read."""
         name = ".".join(map(str, place))
         located = self._source.located
-        return f"{located.path.name}:{located.line(place)}: {name}" if located else f"the contract: {name}"
+        return f"{shown_path(located.path)}:{located.line(place)}: {name}" if located else f"the contract: {name}"
 
 
 def _with_clock(checks: Checks, column: str | None) -> Checks:
@@ -167,7 +168,7 @@ class _Source:
 def load_contract(path: Path) -> Contract:
     """Read a contract; ContractError with one sentence, file and line for each problem."""
     if not path.exists():
-        raise ContractError(f"there is no contract at {path.name}", hint=INFER)
+        raise ContractError(f"there is no contract at {shown_path(path)}", hint=INFER)
     try:
         located = read_yaml(path)
     except YamlProblem as error:

@@ -86,6 +86,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def shown_path(path: Path) -> str:
+    """A path as people know it: from the folder they are in, or its name where it lies elsewhere."""
+    try:
+        return path.absolute().relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return path.name
+
+
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on `path` (the kernel drops it when the process dies).

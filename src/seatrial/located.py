@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from seatrial.files import shown_path
+
 Place = tuple[str | int, ...]
 
 
@@ -38,7 +40,7 @@ class Located:
         """
         line = self.lines.get((*prefix, *place)) or self.line(place)
         name = ".".join(str(part) for part in place)
-        return f"{self.path.name}:{line}: {name + ': ' if name else ''}{words}"
+        return f"{shown_path(self.path)}:{line}: {name + ': ' if name else ''}{words}"
 
 
 class PlacedError(ValueError):
@@ -54,9 +56,9 @@ def read_yaml(path: Path) -> Located:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise YamlProblem(f"{path.name}: there is no such file in {path.parent}") from None
+        raise YamlProblem(f"{shown_path(path)}: there is no such file in {path.parent}") from None
     except (OSError, ValueError) as error:
-        raise YamlProblem(f"{path.name}: cannot be read ({error})") from None
+        raise YamlProblem(f"{shown_path(path)}: cannot be read ({error})") from None
     return yaml_of(text, path)
 
 
@@ -66,14 +68,14 @@ def yaml_of(text: str, path: Path) -> Located:
     try:
         loader = loader_class(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise YamlProblem(f"{path.name}: cannot be read ({error})") from None
+        raise YamlProblem(f"{shown_path(path)}: cannot be read ({error})") from None
     try:
         return _construct(path, loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise YamlProblem(f"{path.name}:{line}: not valid YAML: {error.problem}") from None
+        raise YamlProblem(f"{shown_path(path)}:{line}: not valid YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise YamlProblem(f"{path.name}: not valid YAML: {error}") from None
+        raise YamlProblem(f"{shown_path(path)}: not valid YAML: {error}") from None
     finally:
         loader.dispose()
 
@@ -84,7 +86,7 @@ def _construct(path: Path, loader: Any) -> Located:
     _refuse_duplicates(path, node)
     values = loader.construct_document(node) if node is not None else None
     if not isinstance(values, dict):
-        raise YamlProblem(f"{path.name}:1: expected a mapping such as `key: value`, found {type(values).__name__}")
+        raise YamlProblem(f"{shown_path(path)}:1: expected a mapping such as `key: value`, found {type(values).__name__}")
     return Located(path=path, values=values, lines=lines)
 
 
@@ -110,7 +112,9 @@ def _refuse_duplicates(path: Path, node: yaml.Node | None) -> None:
     for key, value in node.value:
         line = key.start_mark.line + 1
         if key.value in seen:
-            raise YamlProblem(f"{path.name}:{line}: {key.value!r} stands here a second time (first on line {seen[key.value]}); keep one")
+            raise YamlProblem(
+                f"{shown_path(path)}:{line}: {key.value!r} stands here a second time (first on line {seen[key.value]}); keep one"
+            )
         seen[key.value] = line
         _refuse_duplicates(path, value)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import ContractError
-from seatrial.files import canonical_json, write_atomic
+from seatrial.files import canonical_json, shown_path, write_atomic
 
 FORMAT = 1
 STEPS = 100
@@ -142,9 +142,9 @@ def load_profile(path: Path) -> Profile:
         columns = {name: _column_from(fields) for name, fields in value["columns"].items()}
         return Profile(rows=int(value["rows"]), columns=columns, data=value["data"])
     except FileNotFoundError:
-        raise ContractError(f"there is no reference profile at {path.name}", hint=ACCEPT) from None
+        raise ContractError(f"there is no reference profile at {shown_path(path)}", hint=ACCEPT) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ContractError(f"{path.name} is no reference profile ({error})", hint=ACCEPT) from None
+        raise ContractError(f"{shown_path(path)} is no reference profile ({error})", hint=ACCEPT) from None
 
 
 def _column_from(fields: dict[str, Any]) -> ColumnProfile:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import VerdictError
-from seatrial.files import pretty_json, sha256_json, write_atomic
+from seatrial.files import pretty_json, sha256_json, shown_path, write_atomic
 
 
 class Outcome(StrEnum):
@@ -130,11 +130,11 @@ class Verdict:
         try:
             value = json.loads(path.read_bytes())
         except FileNotFoundError as error:
-            raise VerdictError(f"{path.name}: there is no {kind} verdict yet", hint=remedy) from error
+            raise VerdictError(f"{shown_path(path)}: there is no {kind} verdict yet", hint=remedy) from error
         except (OSError, ValueError) as error:
-            raise VerdictError(f"{path.name}: cannot be read as a verdict ({error})", hint=remedy) from error
+            raise VerdictError(f"{shown_path(path)}: cannot be read as a verdict ({error})", hint=remedy) from error
         if not isinstance(value, dict) or value.get("kind") != kind:
-            raise VerdictError(f"{path.name}: expected a {kind} verdict", hint=remedy)
+            raise VerdictError(f"{shown_path(path)}: expected a {kind} verdict", hint=remedy)
         return cls.from_dict(value)
 
     @classmethod

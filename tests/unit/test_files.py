@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from seatrial.files import (
     sha256_bytes,
     sha256_json,
     sha256_of_tree,
+    shown_path,
     write_atomic,
 )
 
@@ -156,3 +158,10 @@ def test_a_lock_can_be_taken_again_after_an_exception(tmp_path):
         raise KeyError
     with locked(tmp_path / "lock", wait=False):
         assert os.path.lexists(tmp_path / "lock")
+
+
+def test_a_path_is_shown_from_where_people_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shown_path(tmp_path / "data/contract.yaml") == "data/contract.yaml"
+    assert shown_path(Path("data/contract.yaml")) == "data/contract.yaml"
+    assert shown_path(tmp_path.parent / "elsewhere/contract.yaml") == "contract.yaml"
