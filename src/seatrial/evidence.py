@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.adapters.registry import RegisteredVersion, fetch_bundle
-from seatrial.bundle import Input, Manifest, load_bundle
+from seatrial.bundle import Bundle, Input, Manifest, load_bundle
 from seatrial.checks.behaviour import Kind, Perturbation, Recorded
 from seatrial.errors import BundleError, DataError, RegistryError
 from seatrial.gate import Champion, Evidence
 from seatrial.latency import measure_latency
 from seatrial.metrics import Scores
+from seatrial.row_hashes import row_hashes, trained_on
 from seatrial.serving.replica import score_elsewhere, scores_digest
 from seatrial.serving.runtime import Probabilities, Runtime
 from seatrial.stages import read_rows
@@ -113,7 +114,19 @@ def _champion(
         return Champion(problem=error.message), None
     mine, theirs = ({column.name for column in one.inputs} for one in (manifest, runtime.bundle.manifest))
     scores = Scores(probabilities=answers, threshold=runtime.bundle.manifest.threshold)
-    return Champion(scores=scores, only_challenger=tuple(sorted(mine - theirs)), only_champion=tuple(sorted(theirs - mine))), folder
+    champion = Champion(
+        scores=scores,
+        learned=_learned(runtime.bundle, rows),
+        only_challenger=tuple(sorted(mine - theirs)),
+        only_champion=tuple(sorted(theirs - mine)),
+    )
+    return champion, folder
+
+
+def _learned(bundle: Bundle, rows: pl.DataFrame) -> NDArray[np.bool_] | None:
+    """Which of the rows a bundle was trained on; None where it does not say."""
+    known = trained_on(bundle)
+    return None if known is None else np.isin(row_hashes(rows, bundle.manifest), known)
 
 
 def _perturbations(runtime: Runtime, rows: pl.DataFrame) -> Iterator[Perturbation]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seatrial.checks.behaviour import (
     Perturbation,
@@ -41,13 +42,15 @@ MIN_PER_CLASS = 10
 class Champion:
     """What is known about the champion: its scores on the same rows, or why there are none.
 
-    `problem` says in words why it cannot be scored. `only_challenger` and `only_champion` are inputs that one of the two reads
+    `problem` says in words why it cannot be scored. `learned` tells of each held-out row whether the champion was trained on it
+    (None where its bundle does not say). `only_challenger` and `only_champion` are inputs that one of the two reads
     and the other does not. `same_bundle` is true where the challenger's digest is the champion's.
     """
 
     scores: Scores | None = None
     problem: str | None = None
     same_bundle: bool = False
+    learned: NDArray[np.bool_] | None = None
     only_challenger: tuple[str, ...] = ()
     only_champion: tuple[str, ...] = ()
 
@@ -171,12 +174,37 @@ def _quality(policy: Gate, evidence: Evidence) -> Iterator[Check]:
         return
     level = Level(confidence=float(policy.confidence), resamples=policy.resamples, seed=policy.seed)
     floors = floor_checks(policy.metrics, labels, challenger, level)
-    compared = comparison_checks(policy.metrics, labels, challenger, rival, level) if rival else ()
+    compared = tuple(_compared(policy, evidence, rival, level)) if rival else ()
     yield from (*floors, *compared)
     if all(check.advisory for check in (*floors, *compared)):
         message = "no metric of gate.metrics has a floor or ceiling that blocks, and none was compared with a champion: nothing was asked"
         yield Check(name="performance.policy", outcome=Outcome.INCONCLUSIVE, message=message)
     yield from fairness_checks(policy.fairness, labels, evidence.groups, challenger, rival, confidence=level.confidence)
+
+
+def _compared(policy: Gate, evidence: Evidence, rival: Scores, level: Level) -> Iterator[Check]:
+    """The comparison on the rows that the champion was not trained on: on the others it knows the answers."""
+    labels, challenger = evidence.labels, evidence.challenger
+    learned = evidence.champion.learned if evidence.champion else None
+    if learned is not None and learned.any():
+        new = ~learned
+        labels, challenger, rival = labels[new], challenger.only(new), rival.only(new)
+        check = _trained_on(policy, labels, int(learned.sum()))
+        yield check
+        if check.outcome is not Outcome.PASS:
+            return
+    yield from comparison_checks(policy.metrics, labels, challenger, rival, level)
+
+
+def _trained_on(policy: Gate, labels: Labels, learned: int) -> Check:
+    """Whether enough rows are left to compare on."""
+    rows, positives = len(labels), int((labels == 1).sum())
+    enough = rows >= policy.min_test_rows and min(positives, rows - positives) >= MIN_PER_CLASS
+    message = f"{learned:,} held-out rows were trained on by the champion and are left out of the comparison; {rows:,} are left"
+    if not enough:
+        message = f"{message}: too few ({policy.min_test_rows:,} rows and {MIN_PER_CLASS} of each class are needed)"
+    outcome = Outcome.PASS if enough else Outcome.INCONCLUSIVE
+    return Check(name="champion.trained_on", outcome=outcome, message=message, observed=rows, limit=policy.min_test_rows)
 
 
 def _behaviour(policy: Gate, evidence: Evidence) -> Iterator[Check]:

@@ -36,6 +36,10 @@ class Scores:
         """How many answers are no probability: NaN, infinite, below 0 or above 1."""
         return int((~((self.probabilities >= 0) & (self.probabilities <= 1))).sum())
 
+    def only(self, rows: NDArray[np.bool_]) -> Scores:
+        """The answers to some of the rows, by a mask of shape (n,)."""
+        return Scores(probabilities=self.probabilities[rows], threshold=self.threshold)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:

@@ -238,3 +238,31 @@ def test_a_suite_in_which_every_test_was_skipped_asks_nothing():
     checks = suite_checks([SuiteResult(name="test_a", outcome="skipped", sentence="a", reason="no id")])
     assert checks[0].outcome is Outcome.INCONCLUSIVE
     assert checks[0].blocks
+
+
+def learned(rows):
+    return np.arange(1000) < rows
+
+
+def test_rows_that_the_champion_was_trained_on_are_left_out_of_the_comparison_only():
+    worse = scores(seed=2)
+    known = replace(worse, probabilities=np.where(learned(300), LABELS, worse.probabilities))
+    everything = judged(challenger=worse, champion=Champion(scores=known))
+    assert find(everything, "performance.roc_auc.champion").outcome is Outcome.FAIL
+    fair = judged(challenger=worse, champion=Champion(scores=known, learned=learned(300)))
+    assert find(fair, "performance.roc_auc.champion").outcome is Outcome.PASS
+    assert find(fair, "champion.trained_on").message.startswith("300 held-out rows were trained on by the champion")
+    assert find(fair, "performance.roc_auc.floor") == find(everything, "performance.roc_auc.floor")
+
+
+@pytest.mark.parametrize("known", [None, learned(0)])
+def test_a_champion_that_learned_none_of_the_rows_is_compared_on_all(known):
+    assert judged(champion=Champion(scores=scores(seed=2), learned=known)) == judged()
+
+
+@pytest.mark.parametrize(("left", "outcome"), [(199, Outcome.INCONCLUSIVE), (200, Outcome.PASS), (201, Outcome.PASS)])
+def test_too_few_rows_left_decide_nothing(left, outcome):
+    policy = Gate(metrics=METRICS, min_test_rows=200)
+    verdict = judged(policy, champion=Champion(scores=scores(seed=2), learned=learned(1000 - left)))
+    assert find(verdict, "champion.trained_on").outcome is outcome
+    assert (find(verdict, "performance.roc_auc.champion") is not None) is (outcome is Outcome.PASS)
