@@ -35,8 +35,7 @@ from seatrial.manifest import (
     check_manifest,
     parse_manifest,
 )
-from seatrial.row_hashes import read_row_hashes, row_hashes, trained_on
-from seatrial.skops_checks import check_skops
+from seatrial.row_hashes import check_row_hashes, row_hashes, trained_on
 
 __all__ = [
     "ANALYSIS",
@@ -92,8 +91,11 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def read_digest(folder: Path) -> str:
-    """The digest of the bundle in `folder`, every file hashed; BundleError where one is missing or differs."""
-    return load_bundle(folder).digest
+    """The digest of the bundle in `folder`, every file hashed; BundleError where one is missing or differs.
+
+    It names bytes and judges none: what is in the files is checked when somebody loads them.
+    """
+    return _opened(folder, None, ()).digest
 
 
 def load_bundle(folder: Path, *, expected: str | None = None, beside: Collection[str] = ()) -> Bundle:
@@ -104,6 +106,13 @@ def load_bundle(folder: Path, *, expected: str | None = None, beside: Collection
     canonical or says what none may say, a file that is missing, not listed, a link, no regular file, too large, of another
     hash, or not what its name says. The model itself is checked by `Runtime`.
     """
+    bundle = _opened(folder, expected, beside)
+    _check_contents(bundle, folder.name)
+    return bundle
+
+
+def _opened(folder: Path, expected: str | None, beside: Collection[str]) -> Bundle:
+    """The bundle's files in memory, each of the hash that the manifest promises."""
     try:
         with open_folder(folder) as descriptor:
             return _load(descriptor, folder.name, expected, beside)
@@ -128,9 +137,7 @@ def _load(descriptor: int, place: str, expected: str | None, beside: Collection[
     if unknown:
         raise BundleError(f"{place} holds {', '.join(map(ascii, sorted(unknown)[:5]))}, which its manifest does not list")
     files = {name: _read_listed(descriptor, place, name, promised) for name, promised in manifest.files.items()}
-    bundle = Bundle(manifest=manifest, digest=digest, files=files)
-    _check_contents(bundle, place)
-    return bundle
+    return Bundle(manifest=manifest, digest=digest, files=files)
 
 
 def _read_listed(descriptor: int, place: str, name: str, promised: str) -> bytes:
@@ -152,9 +159,11 @@ def _check_contents(bundle: Bundle, place: str) -> None:
     if len(rows) > MAX_GOLDEN_ROWS:
         raise BundleError(f"{place}/{GOLDEN} holds {len(rows)} rows, more than {MAX_GOLDEN_ROWS}")
     if ANALYSIS in bundle.files:
+        from seatrial.skops_checks import check_skops
+
         check_skops(bundle.files[ANALYSIS], f"{place}/{ANALYSIS}")
     if TRAINED_ON in bundle.files:
-        read_row_hashes(bundle.files[TRAINED_ON], f"{place}/{TRAINED_ON}")
+        check_row_hashes(bundle.files[TRAINED_ON], f"{place}/{TRAINED_ON}")
 
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:

@@ -9,6 +9,9 @@ none of them is taken for one with probability n / 2⁶⁴.
 from __future__ import annotations
 
 import hashlib
+import operator
+import sys
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import BundleError, DataError
@@ -94,13 +97,20 @@ def write_row_hashes(hashes: NDArray[np.uint64]) -> bytes:
     return np.unique(hashes).astype("<u8").tobytes()
 
 
+def check_row_hashes(data: bytes, place: str) -> None:
+    """Raise BundleError where a bundle's file of hashes is not whole, or not in rising order; loads no array library."""
+    if len(data) % 8:
+        raise BundleError(f"{place} has {len(data)} bytes, which are no whole 64-bit hashes")
+    hashes = array("Q", data)
+    if sys.byteorder == "big":
+        hashes.byteswap()
+    if not all(map(operator.lt, hashes, memoryview(hashes)[1:])):
+        raise BundleError(f"{place} is not in rising order, so it was not written by training")
+
+
 def read_row_hashes(data: bytes, place: str) -> NDArray[np.uint64]:
     """The hashes in a bundle's file; BundleError where they are not whole, or not in rising order."""
     import numpy as np
 
-    if len(data) % 8:
-        raise BundleError(f"{place} has {len(data)} bytes, which are no whole 64-bit hashes")
-    hashes = np.frombuffer(data, dtype="<u8").astype(np.uint64)
-    if not (hashes[1:] > hashes[:-1]).all():
-        raise BundleError(f"{place} is not in rising order, so it was not written by training")
-    return hashes
+    check_row_hashes(data, place)
+    return np.frombuffer(data, dtype="<u8").astype(np.uint64)
