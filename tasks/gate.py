@@ -9,3 +9,9 @@ from tasks.environment import run
 def gate(session: nox.Session) -> None:
     """Test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes."""
     run(session, "seatrial", "gate", *session.posargs)
+
+
+@nox.session(default=False)
+def noise(session: nox.Session) -> None:
+    """Train with other luck, and show by how much each metric moves: the smallest sensible margins."""
+    run(session, "seatrial", "noise", *session.posargs)

@@ -99,8 +99,9 @@ class MemoryRegistry:
         self.versions, self.aliases, self.ledger = {}, {}, []
         self.down, self.failing = False, False
 
-    def add(self, digest, gate):
-        version = RegisteredVersion(version=len(self.versions) + 1, digest=digest, gate=gate, source="memory", run_id="run")
+    def add(self, digest, gate, beats=""):
+        number = len(self.versions) + 1
+        version = RegisteredVersion(version=number, digest=digest, gate=gate, source="memory", run_id="run", beats=beats)
         self.versions[version.version] = version
         self.aliases["challenger"] = version.version
         return version

@@ -16,6 +16,7 @@ from seatrial.contract import features, load_contract
 from seatrial.errors import BundleError, DataError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
 from seatrial.onnx_checks import OUTPUT
+from seatrial.params import Train
 from seatrial.project import Project
 from seatrial.row_hashes import row_hashes, write_row_hashes
 from seatrial.serving.runtime import Runtime
@@ -39,11 +40,11 @@ def train(project: Project) -> None:
     rows, held_out = read_rows(project.train_data), read_rows(project.test_data)
     columns = features(load_contract(project.contract), settings.data)
     inputs = model_inputs(rows, columns)
-    matrix, labels = design_matrix(rows, inputs), _labels(rows, project)
+    matrix, labels = design_matrix(rows, inputs), labels_of(rows, project)
     # A sum of floats depends on how many threads share it, so their number is a parameter and not the machine's.
     with threadpool_limits(limits=settings.train.threads), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*unknown categories.*", category=UserWarning)
-        threshold = _threshold(project, inputs, matrix, labels)
+        threshold = choose_threshold(settings.train, inputs, matrix, labels)
         pipeline = build_pipeline(inputs, settings.train).fit(matrix, labels)
         expected = pipeline.predict_proba(design_matrix(held_out, inputs))[:, 1]
     manifest = _manifest(project, rows, inputs, threshold)
@@ -79,7 +80,8 @@ def write_checked(
     return write_bundle(project.bundle, manifest, files)
 
 
-def _labels(rows: pl.DataFrame, project: Project) -> NDArray[np.int64]:
+def labels_of(rows: pl.DataFrame, project: Project) -> NDArray[np.int64]:
+    """Whether each row is of the positive class, as 0 and 1, shape (n,)."""
     data = project.settings.data
     return np.asarray(rows[data.target].cast(str) == positive_class(project, rows), dtype=np.int64)
 
@@ -107,11 +109,10 @@ def _as_string(value: str | bool | int) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _threshold(project: Project, inputs: tuple[Input, ...], matrix: Any, labels: NDArray[np.int64]) -> float:
+def choose_threshold(settings: Train, inputs: tuple[Input, ...], matrix: Any, labels: NDArray[np.int64]) -> float:
     """`train.threshold`, or the one with the best F1 on cross-validated scores of the training rows."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    settings = project.settings.train
     if settings.threshold != "f1":
         return float(settings.threshold)
     folds = StratifiedKFold(min(FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=settings.seed)

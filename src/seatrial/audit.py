@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from seatrial.verdict import Check, Outcome, Verdict
 
 KIND = "audit"
-HELD = ("champion", "challenger", "previous")
+HELD = ("champion", "challenger", "previous", "anchor")
 PROMOTED, ROLLED_BACK = "promoted", "rolled back"
 
 
@@ -16,7 +16,8 @@ PROMOTED, ROLLED_BACK = "promoted", "rolled back"
 class Entry:
     """One registered version as it was found: the tags it carries, the gate's verdict kept beside its run, and its bytes.
 
-    `bytes` is the digest that the stored files have, None where they cannot be read; `problem` says why.
+    `bytes` is the digest that the stored files have, None where they cannot be read; `problem` says why. `beats` is the digest
+    of the anchor that the gate showed it to be better than.
     """
 
     version: int
@@ -25,6 +26,7 @@ class Entry:
     verdict: Verdict | None
     bytes: str | None
     problem: str = ""
+    beats: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ def _aliases(inventory: Inventory) -> Iterator[Check]:
             known = version in inventory.entries
             yield _check("registry.alias", known, f"{alias} is version {version}" + ("" if known else ", which does not exist"))
     yield _champion(inventory)
+    yield from _anchor(inventory)
     strange = sorted(set(inventory.aliases) - set(HELD))
     if strange:
         message = f"aliases that Seatrial does not use: {', '.join(strange)}"
@@ -109,6 +112,38 @@ def _decided(ledger: tuple[Event, ...]) -> int | None:
     for event in ledger:
         champion = event.version if event.event == PROMOTED else event.champion
     return champion
+
+
+def _anchor(inventory: Inventory) -> Iterator[Check]:
+    """Whether the anchor is the best version by the ledger and the verdicts; a registry from before there were anchors has none."""
+    holder, best = inventory.aliases.get("anchor"), _best(inventory)
+    if holder is None:
+        return
+    if holder == best:
+        yield _check("registry.anchor", True, f"the anchor is version {holder}, as ledger and verdicts say")
+    else:
+        wanted = f"version {best}" if best is not None else "nobody"
+        yield _check("registry.anchor", False, f"the anchor is version {holder}, ledger and verdicts say {wanted}: it was moved by hand")
+
+
+def _best(inventory: Inventory) -> int | None:
+    """The anchor after the last rollout: it moves to what was promoted and beats it, and back when that is rolled back."""
+    best: int | None = None
+    for event in inventory.ledger:
+        entry = inventory.entries.get(event.version)
+        if event.event == PROMOTED:
+            before = event.champion if best is None else best
+            beaten = entry is not None and bool(entry.beats) and entry.beats == _digest(inventory, before)
+            best = event.version if before is None or beaten else before
+        elif best == event.version:
+            earlier = [number for number, one in inventory.entries.items() if entry and entry.beats and one.digest == entry.beats]
+            best = max(earlier, default=event.champion)
+    return best
+
+
+def _digest(inventory: Inventory, version: int | None) -> str | None:
+    entry = inventory.entries.get(version) if version is not None else None
+    return entry.digest if entry else None
 
 
 def _check(name: str, passed: bool, message: str) -> Check:

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "run the DVC pipeline, then log the run to MLflow",
     "diff": "compare metrics, params and plots with the merge base",
     "gate": "test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes",
+    "noise": "train with other luck, and show by how much each metric moves",
     "deploy": "take the gated challenger live, step by step",
     "status": "show what serves, with which weight",
     "rollback": "return all traffic to the previous champion",

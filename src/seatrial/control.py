@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from seatrial.anchor import promotion, settle_anchor
 from seatrial.errors import BusyError, EndpointError, RegistryError
 from seatrial.rollout_state import Phase, Pin, Plan, State, exposure, finish, give_up
 from seatrial.verdict import Outcome
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from seatrial.adapters.registry import RegisteredVersion
     from seatrial.journal import Journal
     from seatrial.project import Project
+
+PROMOTED, ROLLED_BACK = "promoted", "rolled back"
+"""How a rollout ends, as journal and ledger say it."""
 
 
 class Registry(Protocol):
@@ -132,7 +136,7 @@ class Controller:
                 self.roll_back()
                 return
             self._switch(new, self.variants(state))
-            self._end("promoted")
+            self._end(PROMOTED)
             self.endpoint.ensure(self.variants(self.state))
             self.settle()
 
@@ -161,7 +165,7 @@ class Controller:
         """Return all traffic to the champion, stop the challenger, then tell the registry."""
         with uninterrupted():
             self.withdraw()
-            self._end("rolled back")
+            self._end(ROLLED_BACK)
             self.settle()
 
     def withdraw(self) -> None:
@@ -191,7 +195,9 @@ class Controller:
         """Between rollouts again, with the registry's work noted before it is done."""
         self.ended = self.state
         challenger = _named(self.state.challenger)
-        work = ({"release": challenger.version}, {"ledger": self._ledger_record(event)})
+        work: tuple[dict[str, Any], ...] = ({"release": challenger.version}, {"ledger": self._ledger_record(event)})
+        if event == PROMOTED:
+            work += (promotion(challenger.version, self.state.champion),)
         done = finish(self.state)
         self.save(event, replace(done, pending=(*done.pending, *work)))
 
@@ -237,6 +243,8 @@ class Controller:
                     self.registry.move_aliases(self.project, expected={"challenger": version}, to={"challenger": None})
             case {"ledger": record}:
                 self.registry.record_rollout(self.project, record=record)
+            case {"anchor": work}:
+                settle_anchor(self.registry, self.project, work)
 
     def _move(self, expected: Mapping[str, int | None], to: Mapping[str, int | None]) -> None:
         """Move aliases that were decided earlier; done already is done, and moved by somebody else meanwhile is theirs."""
@@ -293,6 +301,8 @@ def _task_words(task: Mapping[str, Any]) -> str:
             return "move " + ", ".join(f"{alias} to {version or 'nothing'}" for alias, version in to.items())
         case {"release": version}:
             return f"take the alias challenger from version {version}"
+        case {"anchor": _}:
+            return "move the anchor"
         case _:
             return "write the ledger"
 

@@ -6,6 +6,7 @@
     ├── ContractError             data/contract.yaml or data/reference.json
     ├── DataError                 a table that cannot be read or does not fit
     ├── BundleError               a bundle that is missing, incomplete or not what its digest says
+    │   └── BytesGoneError        a registered version whose files can no longer be had
     ├── VerdictError              a verdict file that is missing, torn or of another kind
     ├── PipelineError             git, DVC or a stage
     ├── RegistryError             the model registry cannot be reached, or answers something else than expected
@@ -59,6 +60,10 @@ class DataError(SeatrialError):
 
 class BundleError(SeatrialError):
     """A bundle is missing, incomplete, or its bytes are not those of its digest."""
+
+
+class BytesGoneError(BundleError):
+    """A version stands in the registry, and its files are nowhere: neither in the store nor where the registry keeps them."""
 
 
 class VerdictError(SeatrialError):

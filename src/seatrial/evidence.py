@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,15 @@ from numpy.typing import NDArray
 from seatrial.adapters.registry import RegisteredVersion, fetch_bundle
 from seatrial.bundle import Bundle, Input, Manifest, load_bundle
 from seatrial.checks.behaviour import Kind, Perturbation, Recorded
-from seatrial.errors import BundleError, DataError, RegistryError
-from seatrial.gate import Champion, Evidence
+from seatrial.checks.noise import Noise
+from seatrial.checks.slices import slices_of
+from seatrial.errors import BundleError, BytesGoneError, DataError, RegistryError
+from seatrial.gate import Evidence
 from seatrial.latency import measure_latency
+from seatrial.located import nearest
 from seatrial.metrics import Scores
+from seatrial.noise import read_noise
+from seatrial.rivals import Rival
 from seatrial.row_hashes import row_hashes, trained_on
 from seatrial.serving.replica import score_elsewhere, scores_digest
 from seatrial.serving.runtime import Probabilities, Runtime
@@ -72,16 +78,26 @@ def _far_values(column: Input) -> tuple[float, ...]:
     return column.minimum - width, column.maximum + width
 
 
-def gather(project: Project, version: RegisteredVersion | None, digest: str, say: Callable[[str], None]) -> Evidence:
-    """Measure the bundle in `artifacts/model` and the champion on the held-out rows; `say` is told what comes next.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a challenger stands: the champion, the anchor (None where it is the champion), and how many bundles were judged here."""
 
-    Raises BundleError or DataError where the challenger cannot be scored; a champion that cannot be is part of the evidence.
+    champion: RegisteredVersion | None = None
+    anchor: RegisteredVersion | None = None
+    look: int = 1
+
+
+def gather(project: Project, standing: Standing, digest: str, say: Callable[[str], None]) -> Evidence:
+    """Measure the bundle in `artifacts/model` and its rivals on the held-out rows; `say` is told what comes next.
+
+    Raises BundleError or DataError where the challenger cannot be scored; a rival that cannot be is part of the evidence.
     """
-    policy, rows = project.settings.gate, read_rows(project.test_data)
+    policy, rows, version = project.settings.gate, read_rows(project.test_data), standing.champion
     say(f"scoring {rows.height:,} held-out rows")
     runtime, answers = score(project.bundle, digest, rows)
     manifest = runtime.bundle.manifest
-    champion, folder = _champion(project, version, rows, manifest)
+    champion, folder = _rival(project, version, rows, manifest)
+    anchor, _ = _rival(project, standing.anchor, rows, manifest)
     say("scoring them again in a second process")
     digests = (scores_digest(answers), score_elsewhere(project.bundle, digest, project.test_data))
     say(f"running the model test suite in {policy.suite}")
@@ -91,6 +107,10 @@ def gather(project: Project, version: RegisteredVersion | None, digest: str, say
         labels=labels_of(manifest, rows),
         challenger=Scores(probabilities=answers, threshold=manifest.threshold),
         champion=champion,
+        anchor=anchor,
+        slices=slices_of(_known(policy.slices.columns, rows), rows),
+        look=standing.look,
+        noise=_noise(project, manifest),
         groups=groups_of(project.settings.data.groups, rows),
         perturbations=tuple(_perturbations(runtime, rows.head(ROBUSTNESS_ROWS))),
         digests=digests,
@@ -101,26 +121,39 @@ def gather(project: Project, version: RegisteredVersion | None, digest: str, say
     )
 
 
-def _champion(
-    project: Project, version: RegisteredVersion | None, rows: pl.DataFrame, manifest: Manifest
-) -> tuple[Champion | None, Path | None]:
-    """The champion's answers to the same rows and the folder of its bytes, or in words why there are none."""
+def _known(columns: tuple[str, ...], rows: pl.DataFrame) -> tuple[str, ...]:
+    """The columns of `gate.slices`; DataError names one that the table does not have."""
+    missing = [name for name in columns if name not in rows.columns]
+    if missing:
+        raise DataError(f"gate.slices.columns names {missing[0]!r}{nearest(missing[0], rows.columns)}, which the held-out rows do not have")
+    return columns
+
+
+def _noise(project: Project, manifest: Manifest) -> Noise | None:
+    found = read_noise(project.noise)
+    return None if found is None else replace(found.noise, stale=found.training != manifest.training.data)
+
+
+def _rival(project: Project, version: RegisteredVersion | None, rows: pl.DataFrame, manifest: Manifest) -> tuple[Rival | None, Path | None]:
+    """Another version's answers to the same rows and the folder of its bytes, or in words why there are none."""
     if version is None:
         return None, None
+    if version.digest == manifest.digest:
+        return Rival(same_bundle=True), None
     try:
         folder = fetch_bundle(project, version, project.home / "store")
         runtime, answers = score(folder, version.digest, rows)
     except (BundleError, DataError, RegistryError) as error:
-        return Champion(problem=error.message), None
+        return Rival(problem=error.message, gone=isinstance(error, BytesGoneError)), None
     mine, theirs = ({column.name for column in one.inputs} for one in (manifest, runtime.bundle.manifest))
     scores = Scores(probabilities=answers, threshold=runtime.bundle.manifest.threshold)
-    champion = Champion(
+    rival = Rival(
         scores=scores,
         learned=_learned(runtime.bundle, rows),
         only_challenger=tuple(sorted(mine - theirs)),
         only_champion=tuple(sorted(theirs - mine)),
     )
-    return champion, folder
+    return rival, folder
 
 
 def _learned(bundle: Bundle, rows: pl.DataFrame) -> NDArray[np.bool_] | None:

@@ -22,6 +22,7 @@ from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_ya
 
 Task = Literal["binary"]
 Tier = Literal["blocking", "advisory"]
+MetricTier = Literal["critical", "supporting", "advisory"]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -114,13 +115,35 @@ class Tracking(Section, frozen=True, kw_only=True):
 
 
 class MetricPolicy(Section, frozen=True, kw_only=True):
-    """What the gate asks of one metric: a floor or a ceiling, and how much worse than the champion is still acceptable."""
+    """What the gate asks of one metric: a floor or a ceiling, and how much worse than the champion is still acceptable.
+
+    A critical metric has to be shown to be good, a supporting one only not to be bad; an advisory one is shown.
+    """
 
     floor: float | None = None
     ceiling: float | None = None
     margin: NotNegative | None = None
     must_improve: bool = False
-    advisory: bool = False
+    tier: MetricTier = "critical"
+
+
+class Slices(Section, frozen=True, kw_only=True):
+    """Parts of the held-out rows that are compared with the champion one by one: the values of a column, or quarters of a number.
+
+    `metric` is `model.primary` where it is left out. A slice with fewer rows of either class than `min_per_class` is not judged.
+    """
+
+    columns: tuple[Text, ...] = ()
+    metric: Text | None = None
+    margin: NotNegative = 0.05
+    min_per_class: Count = 30
+    tier: MetricTier = "supporting"
+
+
+class Noise(Section, frozen=True, kw_only=True):
+    """How many times `nox -s noise` trains, to see by how much a metric moves by luck alone."""
+
+    seeds: Annotated[int, Meta(ge=5, le=200)] = 10
 
 
 class Fairness(Section, frozen=True, kw_only=True):
@@ -158,6 +181,8 @@ class Gate(Section, frozen=True, kw_only=True):
     max_bundle_mb: Positive = 200
     fairness: Fairness = Fairness()
     latency: Latency = Latency()
+    slices: Slices = Slices()
+    noise: Noise = Noise()
     suite: Text = "tests/model"
     first_release: bool = False
 
@@ -267,10 +292,11 @@ class Settings(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse metrics that the task does not have."""
         known = METRICS[self.model.task]
-        places = [("model", "primary", self.model.primary), *(("gate", "metrics", name) for name in self.gate.metrics)]
-        for section, key, name in places:
+        places = [(("model", "primary"), self.model.primary), *((("gate", "metrics", name), name) for name in self.gate.metrics)]
+        if self.gate.slices.metric is not None:
+            places.append((("gate", "slices", "metric"), self.gate.slices.metric))
+        for place, name in places:
             if name not in known:
-                place = (section, key, name) if key == "metrics" else (section, key)
                 raise PlacedError(f"{name!r} is no metric of a {self.model.task} task{nearest(name, known)}", *place)
 
 

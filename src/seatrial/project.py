@@ -93,6 +93,11 @@ class Project:
         """What `evaluate` measured."""
         return self.root / "metrics/evaluation.json"
 
+    @property
+    def noise(self) -> Path:
+        """What `noise` measured: by how much metrics move by luck."""
+        return self.root / "metrics/noise.json"
+
     def verdict(self, kind: str) -> Path:
         """Where the verdict of a kind lies."""
         return self.root / "metrics" / f"{kind}.json"

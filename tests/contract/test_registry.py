@@ -14,7 +14,7 @@ import pytest
 
 from seatrial.adapters import registry, tracking
 from seatrial.bundle import load_bundle
-from seatrial.errors import BundleError, RegistryError
+from seatrial.errors import BytesGoneError, RegistryError
 from seatrial.project import Project
 from seatrial.store import store_bundle
 from tests.bundles import make_bundle
@@ -64,12 +64,11 @@ def project(request, tmp_path):
     return Project.find(tmp_path, env={"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": name}, shared=True)
 
 
-def _register(project, seed=0):
+def _register(project, seed=0, **tags):
     bundle = make_bundle(project.root / f"bundle-{seed}", bias=seed / 10)
     run_id, _ = tracking.log_run(project, bundle, {"roc_auc": 0.8})
-    version = registry.register_version(
-        project, bundle, run_id=run_id, gate=f"sha256:{seed:064}", verdict="{}", tags={"seatrial.data": "md5:0"}
-    )
+    tags = {"seatrial.data": "md5:0"} | {f"seatrial.{key}": value for key, value in tags.items()}
+    version = registry.register_version(project, bundle, run_id=run_id, gate=f"sha256:{seed:064}", verdict="{}", tags=tags)
     return bundle, version
 
 
@@ -135,18 +134,32 @@ def test_a_bundle_whose_bytes_are_gone_is_named(project):
     bundle, version = _register(project)
     client = registry.tracking_client(project.tracking_uri)
     client._tracking_client._get_artifact_repo(version.run_id).delete_artifacts("model")
-    with pytest.raises(BundleError, match="are gone"):
+    with pytest.raises(BytesGoneError, match="are gone"):
         registry.fetch_bundle(project, version, project.home / "store")
     assert not (project.home / "store" / bundle.digest.removeprefix("sha256:")).exists()
 
 
-def test_a_bundle_with_a_changed_byte_in_the_store_is_fetched_anew(project):
+def test_bundles_that_were_judged_on_the_same_rows_are_known_by_digest(project):
+    bundles = [_register(project, seed, test_data=rows)[0] for seed, rows in ((0, "md5:1"), (1, "md5:1"), (2, "md5:2"))]
+    assert registry.digests_judged_on(project, "md5:1") == {bundles[0].digest, bundles[1].digest}
+    assert registry.digests_judged_on(project, "md5:3") == frozenset()
+
+
+def test_a_version_says_which_anchor_it_beats_until_a_new_verdict_says_otherwise(project):
+    _register(project, beats="sha256:old")
+    assert registry.read_alias(project, "challenger").beats == "sha256:old"
+    _register(project, beats="")
+    assert registry.read_alias(project, "challenger").beats == ""
+
+
+def test_a_bundle_with_a_changed_byte_in_the_store_is_fetched_anew(project, capsys):
     bundle, version = _register(project)
     folder = store_bundle(bundle, project.home / "store")
     (folder / "model.onnx").chmod(0o644)
     (folder / "model.onnx").write_bytes(b"something else")
     again = registry.fetch_bundle(project, version, project.home / "store")
     assert load_bundle(again, expected=bundle.digest).model == bundle.model
+    assert "is fetched again" in capsys.readouterr().out
 
 
 def test_the_ledger_keeps_each_rollout(project):

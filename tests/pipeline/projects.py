@@ -25,6 +25,8 @@ gate:
     log_loss: {{ceiling: 0.63, margin: 0.1}}
   latency: {{requests: 800, rate: 1600}}
   max_flips: 0.5
+  slices: {{columns: [purpose, debt], margin: 0.2}}
+  noise: {{seeds: 5}}
 rollout: {{port: {port}, min_requests: 30, max_increase: 0.2, steps: [mirror, 20, 100], replay: {{rate: 300}}, bake_seconds: 0}}
 environments:
   production: {{rollout: {{replay: null, approval: true}}}}
@@ -56,7 +58,17 @@ class SmallProject:
 
     def __init__(self, folder: Path, *, git=True):
         self.root, self.port = folder, free_port()
-        for name in ("dvc.yaml", "requirements.lock", "src", "tests/model", ".dvc/config", ".dvc/.gitignore", ".gitignore", ".dvcignore"):
+        for name in (
+            "dvc.yaml",
+            "metrics/noise/dvc.yaml",
+            "requirements.lock",
+            "src",
+            "tests/model",
+            ".dvc/config",
+            ".dvc/.gitignore",
+            ".gitignore",
+            ".dvcignore",
+        ):
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             ignore = shutil.ignore_patterns("__pycache__")

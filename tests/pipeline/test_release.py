@@ -23,9 +23,11 @@ def test_another_table_goes_live_is_replaced_refused_and_rolled_back(project):
     project.run("contract", "infer")
     assert "validate: pass" in project.run("validate")
     project.run("train")
+    assert "5 trainings" in project.run("noise")
     first = project.run("gate")
     assert "registered version 1" in first
     assert project.verdict("gate")["subject"]["champion"] is None
+    assert {"noise.roc_auc", "noise.log_loss"} < {check["name"] for check in project.verdict("gate")["checks"]}
 
     project.run("deploy")
     assert project.verdict("rollout")["outcome"] == "pass"
@@ -40,7 +42,10 @@ def test_another_table_goes_live_is_replaced_refused_and_rolled_back(project):
     project.change("max_iter: 30", "max_iter: 40")
     project.run("train")
     project.run("gate")
-    assert project.verdict("gate")["subject"]["champion"] == served
+    assert project.verdict("gate")["subject"]["champion"] == project.verdict("gate")["subject"]["anchor"] == served
+    checks = {check["name"]: check for check in project.verdict("gate")["checks"]}
+    assert {"slices.purpose.car", "anchor.better"} < set(checks)
+    assert checks["test.looks"]["observed"] == 2
     shown = project.run("deploy")
     assert "mirror" in shown
     assert "20 %" in shown
@@ -57,6 +62,7 @@ def test_another_table_goes_live_is_replaced_refused_and_rolled_back(project):
     project.run("rollback", "--reason", "a person wants it")
     assert project.ask(ROW)[1]["x-seatrial-version"] == "1"
     assert "nothing to roll back" in project.run("rollback")
+    assert "audit: pass" in project.run("audit")
     assert project.status()["variants"][0]["digest"] == served
 
 

@@ -96,3 +96,32 @@ def test_an_alias_of_nothing_is_named_and_a_foreign_one_only_told():
 def test_every_version_is_asked():
     found = findings(inventory(entry(1), replace(entry(2), bytes=None, problem="gone")))
     assert [message[:9] for _, message in found] == ["version 2"]
+
+
+OTHER = "sha256:" + "d" * 64
+THIRD = "sha256:" + "e" * 64
+BEATS = [
+    entry(1),
+    entry(2, beats=DIGEST, digest=OTHER, bytes=OTHER, verdict=gate(bundle=OTHER)),
+    entry(3, digest=THIRD, bytes=THIRD, verdict=gate(bundle=THIRD)),
+]
+
+
+@pytest.mark.parametrize(
+    ("ledger", "anchor"),
+    [
+        ([("promoted", 1, None)], 1),
+        ([("promoted", 1, None), ("promoted", 2, 1)], 2),
+        ([("promoted", 1, None), ("promoted", 3, 1)], 1),
+        ([("promoted", 1, None), ("promoted", 2, 1), ("promoted", 3, 2)], 2),
+        ([("promoted", 1, None), ("promoted", 2, 1), ("rolled back", 2, 1)], 1),
+        ([("promoted", 1, None), ("promoted", 2, 1), ("rolled back", 3, 2)], 2),
+    ],
+)
+def test_the_anchor_is_the_best_by_ledger_and_verdicts(ledger, anchor):
+    events = tuple(Event(event=event, version=version, champion=before) for event, version, before in ledger)
+    champion = events[-1].version if events[-1].event == "promoted" else events[-1].champion
+    assert findings(inventory(*BEATS, champion=champion, ledger=events, anchor=anchor)) == []
+    ((name, message),) = findings(inventory(*BEATS, champion=champion, ledger=events, anchor=1 + anchor % 3))
+    assert name == "registry.anchor"
+    assert "moved by hand" in message

@@ -77,7 +77,7 @@ def test_a_first_release_goes_live_after_its_smoke_test(world):
     done = deploy(world.project, world.tools)
     assert (done.exit_code, done.verdict.outcome) == (0, Outcome.PASS)
     assert world.endpoint.current == route_of(version.version)
-    assert world.registry.aliases == {"champion": 1}
+    assert world.registry.aliases == {"champion": 1, "anchor": 1}
     assert recorded(world).subject["champion"] is None
     assert [check.name for check in recorded(world).checks] == ["smoke.golden", "rollout.traffic", "rollout.decision"]
     assert not world.source.started
@@ -98,7 +98,7 @@ def test_a_challenger_climbs_the_plan_and_becomes_champion(world):
     done = deploy(world.project, world.tools)
     assert done.exit_code == 0
     assert world.weights() == [0, "mirror", 5, 25, 50, 100, 0]
-    assert world.registry.aliases == {"champion": 2, "previous": 1}
+    assert world.registry.aliases == {"champion": 2, "previous": 1, "anchor": 1}
     assert set(world.endpoint.running) == {1, 2}
     assert world.clock.now - 1000 < 90
     assert [entry["outcome"] for entry in world.registry.ledger] == ["pass", "pass"]
@@ -127,7 +127,7 @@ def test_a_regression_goes_back_and_the_reason_is_written_down(world):
     assert (done.exit_code, recorded(world).outcome) == (1, Outcome.FAIL)
     assert world.endpoint.current == route_of(1)
     assert set(world.endpoint.running) == {1}
-    assert world.registry.aliases == {"champion": 1}
+    assert world.registry.aliases == {"champion": 1, "anchor": 1}
     assert "e-value" in done.message
     assert world.weights() == [0, "mirror", 0]
 
@@ -383,7 +383,7 @@ def test_an_interrupted_rollout_of_another_bundle_returns_first(world):
     world.endpoint.routes.clear()
     assert deploy(world.project, world.tools).exit_code == 0
     assert world.weights() == [0, 0, "mirror", 5, 25, 50, 100, 0]
-    assert world.registry.aliases == {"champion": 3, "previous": 1}
+    assert world.registry.aliases == {"champion": 3, "previous": 1, "anchor": 1}
 
 
 def test_a_refused_deploy_does_not_leave_an_interrupted_rollout_half(world):
@@ -426,7 +426,7 @@ def test_a_promotion_that_died_before_its_aliases_is_finished(world):
     with pytest.raises(Died):
         deploy(world.project, world.tools)
     assert deploy(world.project, world.tools).exit_code == 0
-    assert world.registry.aliases == {"champion": 2, "previous": 1}
+    assert world.registry.aliases == {"champion": 2, "previous": 1, "anchor": 1}
 
 
 def test_a_registry_that_does_not_answer_promotes_nobody(world):
@@ -483,7 +483,7 @@ def promoted(world):
 def test_rollback_returns_to_the_previous_champion_and_twice_is_once(world):
     promoted(world)
     assert rollback(world.project, world.tools, reason="complaints") == "done; all traffic is on version 1"
-    assert (world.endpoint.current, world.registry.aliases) == (route_of(1), {"champion": 1})
+    assert (world.endpoint.current, world.registry.aliases) == (route_of(1), {"champion": 1, "anchor": 1})
     assert (world.registry.ledger[-1]["event"], world.registry.ledger[-1]["reason"]) == ("rolled back", "asked for by ann: complaints")
     again = rollback(world.project, world.tools, reason="again")
     assert "nothing to roll back" in again
@@ -501,7 +501,7 @@ def test_rollback_moves_traffic_while_the_registry_is_down_and_tells_it_later(wo
         deploy(world.project, world.tools)
     world.registry.down = False
     up(world.project, world.tools)
-    assert world.registry.aliases == {"champion": 1}
+    assert world.registry.aliases == {"champion": 1, "anchor": 1}
     assert state(world).pending == ()
 
 
@@ -587,7 +587,7 @@ def test_acting_twice_is_harmless(world):
             continue
     assert done.exit_code == 0
     assert rounds > 5
-    assert (world.endpoint.current, world.registry.aliases) == (route_of(2), {"champion": 2, "previous": 1})
+    assert (world.endpoint.current, world.registry.aliases) == (route_of(2), {"champion": 2, "previous": 1, "anchor": 1})
     assert state(world).champion == Pin(version=2, digest=world.bundles[1].digest)
 
 

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from seatrial.checks.behaviour import Perturbation, Recorded
-from seatrial.gate import Champion, Evidence, decide, suite_checks
+from seatrial.checks.noise import Noise
+from seatrial.gate import Evidence, decide, suite_checks
 from seatrial.metrics import Scores
-from seatrial.params import Fairness, Gate, MetricPolicy
+from seatrial.params import Fairness, Gate, MetricPolicy, Slices
+from seatrial.rivals import Rival
 from seatrial.suite import SuiteResult
 from seatrial.verdict import Outcome
 
@@ -29,7 +31,7 @@ def evidence(**changes):
     base = Evidence(
         labels=LABELS,
         challenger=scores(),
-        champion=Champion(scores=scores(seed=2)),
+        champion=Rival(scores=scores(seed=2)),
         groups={"team": ["a", "b"] * 500},
         perturbations=(Perturbation(kind="missing", column="x", before=np.full(5, 0.4), after=np.full(5, 0.3)),),
         digests=("sha256:1", "sha256:1"),
@@ -56,6 +58,8 @@ def test_a_challenger_that_is_as_good_passes_and_every_kind_of_question_was_aske
     assert {check.name for check in verdict.checks} == {
         "test.size",
         "behaviour.probabilities",
+        "anchor.better",
+        "test.looks",
         "performance.roc_auc.floor",
         "performance.roc_auc.champion",
         "performance.accuracy.floor",
@@ -100,7 +104,7 @@ def test_a_first_release_needs_the_policys_word_outside_local(environment, commi
 
 
 def test_a_bundle_that_is_champion_already_has_nothing_to_deploy():
-    verdict = judged(champion=Champion(same_bundle=True))
+    verdict = judged(champion=Rival(same_bundle=True))
     assert [check.name for check in verdict.checks] == ["champion.same_bundle"]
     assert verdict.outcome is Outcome.PASS
     assert verdict.checks[0].message == "already champion, nothing to deploy"
@@ -109,11 +113,11 @@ def test_a_bundle_that_is_champion_already_has_nothing_to_deploy():
 @pytest.mark.parametrize(
     "champion",
     [
-        Champion(problem="its bytes are gone"),
-        Champion(),
-        Champion(scores=scores(seed=2), problem="its digest differs"),
-        Champion(scores=Scores(probabilities=np.full(1000, np.nan), threshold=0.5)),
-        Champion(scores=Scores(probabilities=np.full(999, 0.5), threshold=0.5)),
+        Rival(problem="its bytes are gone"),
+        Rival(),
+        Rival(scores=scores(seed=2), problem="its digest differs"),
+        Rival(scores=Scores(probabilities=np.full(1000, np.nan), threshold=0.5)),
+        Rival(scores=Scores(probabilities=np.full(999, 0.5), threshold=0.5)),
     ],
 )
 def test_a_champion_that_cannot_be_compared_with_is_an_error(champion):
@@ -123,7 +127,7 @@ def test_a_champion_that_cannot_be_compared_with_is_an_error(champion):
 
 
 def test_other_inputs_than_the_champions_are_shown_and_do_not_block():
-    champion = Champion(scores=scores(seed=2), only_challenger=("colour",), only_champion=tuple("abcdefg"))
+    champion = Rival(scores=scores(seed=2), only_challenger=("colour",), only_champion=tuple("abcdefg"))
     verdict = judged(champion=champion)
     check = find(verdict, "champion.other_inputs")
     assert verdict.outcome is Outcome.PASS
@@ -154,7 +158,7 @@ def test_one_class_is_an_error(label):
 
 def test_no_rows_at_all_never_pass():
     empty = Scores(probabilities=np.empty(0), threshold=0.5)
-    verdict = judged(labels=np.empty(0, dtype=int), challenger=empty, champion=Champion(scores=empty), groups={"team": []})
+    verdict = judged(labels=np.empty(0, dtype=int), challenger=empty, champion=Rival(scores=empty), groups={"team": []})
     assert verdict.outcome is Outcome.INCONCLUSIVE
 
 
@@ -172,7 +176,7 @@ def test_answers_for_other_rows_are_an_error():
     assert judged(groups={"team": ["a"] * 999}).outcome is Outcome.ERROR
 
 
-@pytest.mark.parametrize("metrics", [{}, {"f1": MetricPolicy(floor=0.1, advisory=True)}, {"f1": MetricPolicy(margin=0.1)}])
+@pytest.mark.parametrize("metrics", [{}, {"f1": MetricPolicy(floor=0.1, tier="advisory")}, {"f1": MetricPolicy(margin=0.1)}])
 def test_a_first_release_without_a_floor_that_blocks_is_inconclusive(metrics):
     verdict = judged(Gate(metrics=metrics), champion=None, latency={"challenger": TIMES})
     assert (verdict.outcome, find(verdict, "performance.policy").outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
@@ -191,7 +195,7 @@ def test_a_gap_that_opened_blocks_by_default_and_an_absolute_one_does_not():
     unfair = Scores(probabilities=blind, threshold=0.5)
     policy = Gate(metrics={"roc_auc": MetricPolicy(floor=0.5)}, max_flips=0.9, fairness=Fairness(margin=0.15))
     opened = judged(policy, challenger=unfair)
-    there = judged(policy, challenger=unfair, champion=Champion(scores=unfair))
+    there = judged(policy, challenger=unfair, champion=Rival(scores=unfair))
     assert opened.outcome is Outcome.FAIL
     assert find(opened, "fairness.team.b.change").outcome is Outcome.FAIL
     assert there.outcome is Outcome.PASS
@@ -247,9 +251,9 @@ def learned(rows):
 def test_rows_that_the_champion_was_trained_on_are_left_out_of_the_comparison_only():
     worse = scores(seed=2)
     known = replace(worse, probabilities=np.where(learned(300), LABELS, worse.probabilities))
-    everything = judged(challenger=worse, champion=Champion(scores=known))
+    everything = judged(challenger=worse, champion=Rival(scores=known))
     assert find(everything, "performance.roc_auc.champion").outcome is Outcome.FAIL
-    fair = judged(challenger=worse, champion=Champion(scores=known, learned=learned(300)))
+    fair = judged(challenger=worse, champion=Rival(scores=known, learned=learned(300)))
     assert find(fair, "performance.roc_auc.champion").outcome is Outcome.PASS
     assert find(fair, "champion.trained_on").message.startswith("300 held-out rows were trained on by the champion")
     assert find(fair, "performance.roc_auc.floor") == find(everything, "performance.roc_auc.floor")
@@ -257,12 +261,84 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_of_the_comparison_on
 
 @pytest.mark.parametrize("known", [None, learned(0)])
 def test_a_champion_that_learned_none_of_the_rows_is_compared_on_all(known):
-    assert judged(champion=Champion(scores=scores(seed=2), learned=known)) == judged()
+    assert judged(champion=Rival(scores=scores(seed=2), learned=known)) == judged()
 
 
 @pytest.mark.parametrize(("left", "outcome"), [(199, Outcome.INCONCLUSIVE), (200, Outcome.PASS), (201, Outcome.PASS)])
 def test_too_few_rows_left_decide_nothing(left, outcome):
     policy = Gate(metrics=METRICS, min_test_rows=200)
-    verdict = judged(policy, champion=Champion(scores=scores(seed=2), learned=learned(1000 - left)))
+    verdict = judged(policy, champion=Rival(scores=scores(seed=2), learned=learned(1000 - left)))
     assert find(verdict, "champion.trained_on").outcome is outcome
     assert (find(verdict, "performance.roc_auc.champion") is not None) is (outcome is Outcome.PASS)
+
+
+def test_a_challenger_that_is_within_the_margin_of_the_champion_and_not_of_the_anchor_does_not_pass():
+    downhill = {"champion": Rival(scores=scores(noise=1.0)), "challenger": scores(noise=1.05)}
+    assert judged(**downhill).outcome is Outcome.PASS
+    verdict = judged(**downhill, anchor=Rival(scores=scores(noise=0.0)))
+    assert find(verdict, "performance.roc_auc.champion").outcome is Outcome.PASS
+    assert find(verdict, "performance.roc_auc.anchor").outcome is Outcome.FAIL
+    assert verdict.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "observed"),
+    [
+        ({"champion": None}, "no anchor yet", "stays"),
+        ({"anchor": Rival(same_bundle=True)}, "this bundle is the anchor", "stays"),
+        ({}, "the champion is the anchor", "stays"),
+        ({"champion": Rival(scores=scores(noise=2))}, "the champion is the anchor", "moves"),
+        ({"anchor": Rival(scores=scores(noise=2))}, "the anchor is the best model so far", "moves"),
+        ({"anchor": Rival(problem="torn", gone=True)}, "could not be compared with", "stays"),
+    ],
+)
+def test_who_is_the_anchor_and_whether_it_moves(changes, words, observed):
+    check = find(judged(**changes), "anchor.better")
+    assert words in check.message
+    assert (check.observed, check.advisory) == (observed, True)
+
+
+@pytest.mark.parametrize("who", ["champion", "anchor"])
+@pytest.mark.parametrize(
+    ("rival", "name"), [(Rival(problem="no such file", gone=True), "bytes_gone"), (Rival(problem="torn"), "unreadable")]
+)
+def test_bytes_that_are_gone_and_bytes_that_cannot_be_read_have_names_of_their_own(who, rival, name):
+    verdict = judged(**{who: rival})
+    check = find(verdict, f"{who}.{name}")
+    assert (verdict.outcome, check.outcome) == (Outcome.ERROR, Outcome.ERROR)
+    assert rival.problem in check.message
+
+
+def test_a_slice_that_got_worse_fails_the_gate_although_the_whole_passes():
+    few = np.arange(1000) % 8 == 0
+    mixed = scores(seed=2).probabilities.copy()
+    mixed[few] = np.random.default_rng(5).permutation(mixed[few])
+    slices = {"team": ["few" if one else "most" for one in few]}
+    loose = {"roc_auc": MetricPolicy(floor=0.7, margin=0.1)}
+    policy = Gate(metrics=loose, slices=Slices(columns=("team",)))
+    verdict = judged(policy, challenger=Scores(probabilities=mixed, threshold=0.5), slices=slices)
+    assert find(verdict, "performance.roc_auc.champion").outcome is Outcome.PASS
+    assert find(verdict, "slices.team.few").outcome is Outcome.FAIL
+    assert find(verdict, "slices.team.most").outcome is Outcome.PASS
+    assert verdict.outcome is Outcome.FAIL
+
+
+def test_rows_that_the_champion_was_trained_on_are_left_out_of_slices_too():
+    slices = {"team": ["a", "b"] * 500}
+    policy = Gate(metrics=METRICS, slices=Slices(columns=("team",)))
+    verdict = judged(policy, champion=Rival(scores=scores(seed=2), learned=learned(300)), slices=slices)
+    assert "350 rows in pairs" in find(verdict, "slices.team.a").message
+
+
+def test_a_slice_column_of_another_length_is_an_error():
+    assert judged(slices={"team": ["a"]}).outcome is Outcome.ERROR
+
+
+def test_looks_are_counted_against_the_champion_only():
+    assert find(judged(look=7), "test.looks").observed == 7
+    assert find(judged(look=7, champion=None), "test.looks") is None
+
+
+def test_a_margin_within_the_noise_is_shown():
+    check = find(judged(noise=Noise(seeds=10, floors={"roc_auc": 0.5})), "noise.roc_auc")
+    assert (check.outcome, check.advisory) == (Outcome.INCONCLUSIVE, True)

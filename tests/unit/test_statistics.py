@@ -7,6 +7,7 @@ import pytest
 import scipy.stats as oracle
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import optimize
 
 from seatrial import statistics
 from seatrial.statistics import (
@@ -14,11 +15,14 @@ from seatrial.statistics import (
     ProportionEstimate,
     benjamini_hochberg,
     binomial_cdf,
+    equal_power,
     holm,
     increase_upper_bound,
     log_e_value,
+    look_level,
     mcnemar_exact,
     more_rows,
+    normal_cdf,
     paired_proportions,
     proportion_lower,
     proportion_upper,
@@ -149,6 +153,37 @@ def test_under_25_discordant_rows_the_test_is_exact(wins, losses, exact):
 def test_the_error_of_a_paired_difference_is_that_of_its_formula():
     estimate = paired_proportions(90, 30, 1000)
     assert (estimate.value, estimate.error) == pytest.approx((0.06, math.sqrt((0.12 - 0.06**2) / 1000)))
+
+
+@pytest.mark.parametrize(("wins", "losses", "rows"), [(90, 30, 1000), (20, 41, 300), (60, 0, 400), (13, 13, 60)])
+@pytest.mark.parametrize("limit", [-0.05, 0.02, 0.1])
+def test_the_paired_score_is_that_of_the_likelihood_under_its_limit(wins, losses, rows, limit):
+    def surprise(share):  # of `wins` and `losses`, were the true difference `limit` and the share of losses `share`
+        return -(wins * np.log(share + limit) + losses * np.log(share) + (rows - wins - losses) * np.log(1 - 2 * share - limit))
+
+    tiny = 1e-12
+    found = optimize.minimize_scalar(
+        surprise, bounds=(max(tiny, tiny - limit), (1 - limit) / 2 - tiny), method="bounded", options={"xatol": 1e-12}
+    )
+    expected = (wins - losses - rows * limit) / math.sqrt(rows * (2 * found.x + limit * (1 - limit)))
+    assert paired_proportions(wins, losses, rows).p_below(limit) == pytest.approx(normal_cdf(expected), abs=1e-5)
+
+
+def test_at_zero_the_paired_score_is_mcnemars():
+    assert paired_proportions(60, 40, 500).p_above(0) == pytest.approx(1 - normal_cdf(20 / math.sqrt(100)))
+
+
+@pytest.mark.parametrize(("margin", "power"), [(0.0, 0.05), (0.02487, 0.8), (0.1, 1.0)])
+def test_power_is_level_at_no_margin_and_eighty_percent_where_the_formula_says(margin, power):
+    assert equal_power(0.01, margin, 0.05) == pytest.approx(power, abs=1e-3)
+    assert equal_power(0.0, margin, 0.05) == 1
+
+
+def test_the_levels_of_all_looks_add_up_to_the_whole():
+    assert look_level(0.05, 1) == pytest.approx(0.0304, abs=1e-4)
+    assert sum(look_level(0.05, look) for look in range(1, 100_000)) == pytest.approx(0.05, abs=1e-6)
+    with pytest.raises(ValueError, match="counted from 1"):
+        look_level(0.05, 0)
 
 
 def test_mcnemar_is_the_binomial_test_of_the_discordant_rows():

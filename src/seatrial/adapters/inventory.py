@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.adapters.registry import DIGEST_TAG, GATE_TAG, registry_uri, tracking_client
+from seatrial.adapters.registry import BEATS_TAG, DIGEST_TAG, GATE_TAG, registry_uri, tracking_client
 from seatrial.audit import Entry, Event, Inventory
 from seatrial.errors import BundleError, RegistryError, VerdictError
 from seatrial.verdict import Verdict
@@ -59,6 +59,7 @@ def _entry(client: Any, version: Any) -> Entry:
         verdict=_verdict(client, version.run_id, gate),
         bytes=digest,
         problem=problem,
+        beats=version.tags.get(BEATS_TAG, ""),
     )
 
 

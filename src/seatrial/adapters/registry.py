@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import BundleError, RegistryError
+from seatrial.errors import BytesGoneError, RegistryError
 from seatrial.files import locked
 
 if TYPE_CHECKING:
@@ -28,18 +28,24 @@ if TYPE_CHECKING:
 
 DIGEST_TAG = "seatrial.digest"
 GATE_TAG = "seatrial.gate"
+BEATS_TAG = "seatrial.beats"
+TEST_DATA_TAG = "seatrial.test_data"
 TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredVersion:
-    """One version: its number, its bundle's digest, its gate verdict's digest, where its files lie, the run behind it."""
+    """One version: its number, its bundle's digest, its gate verdict's digest, where its files lie, the run behind it.
+
+    `beats` is the digest of the anchor that it was shown to be better than, empty where that was not shown.
+    """
 
     version: int
     digest: str
     gate: str
     source: str
     run_id: str
+    beats: str = ""
 
 
 def read_alias(project: Project, alias: str) -> RegisteredVersion | None:
@@ -53,6 +59,11 @@ def read_alias(project: Project, alias: str) -> RegisteredVersion | None:
 def find_version(project: Project, digest: str) -> RegisteredVersion | None:
     """The version of a bundle in this environment's registered model, or None."""
     return _door(project).by_digest(project.settings.registered_model, digest)
+
+
+def digests_judged_on(project: Project, test_data: str) -> frozenset[str]:
+    """Digests of the registered bundles that passed on these held-out rows, by the rows' hash."""
+    return frozenset(_door(project).judged_on(project.settings.registered_model, test_data))
 
 
 def check_reachable(uri: str) -> None:
@@ -98,6 +109,13 @@ class _Sqlite:
         rows = self._query(sql, (model, DIGEST_TAG, digest))
         return self._version(model, rows[0][0]) if rows and rows[0][0] is not None else None
 
+    def judged_on(self, model: str, test_data: str) -> list[str]:
+        sql = (
+            "SELECT digest.value FROM model_version_tags AS data JOIN model_version_tags AS digest USING (name, version) "
+            "WHERE name = ? AND data.key = ? AND data.value = ? AND digest.key = ?"
+        )
+        return [str(digest) for (digest,) in self._query(sql, (model, TEST_DATA_TAG, test_data, DIGEST_TAG))]
+
     def _version(self, model: str, version: int) -> RegisteredVersion:
         tags = dict(self._query("SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?", (model, version)))
         rows = self._query("SELECT storage_location, run_id FROM model_versions WHERE name = ? AND version = ?", (model, version))
@@ -133,6 +151,11 @@ class _Rest:
         found = self._call("model-versions/search", {"filter": wanted, "order_by": "version_number DESC", "max_results": "1"})
         versions = (found or {}).get("model_versions") or []
         return _from_rest(model, versions[0]) if versions else None
+
+    def judged_on(self, model: str, test_data: str) -> list[str]:
+        wanted = f"name='{model}' and tags.`{TEST_DATA_TAG}`='{test_data}'"
+        found = self._call("model-versions/search", {"filter": wanted, "max_results": "1000"})
+        return [_from_rest(model, version).digest for version in (found or {}).get("model_versions") or []]
 
     def _call(self, path: str, query: Mapping[str, str]) -> Any:
         import urllib.error
@@ -214,7 +237,14 @@ def _from_tags(model: str, version: int, tags: Mapping[str, str], source: str, r
             f"version {version} of {model!r} carries no {DIGEST_TAG}: it was not registered by a gate",
             hint="move the alias back to a version that was, and gate again",
         )
-    return RegisteredVersion(version=version, digest=tags[DIGEST_TAG], gate=tags.get(GATE_TAG, ""), source=source, run_id=run_id)
+    return RegisteredVersion(
+        version=version,
+        digest=tags[DIGEST_TAG],
+        gate=tags.get(GATE_TAG, ""),
+        source=source,
+        run_id=run_id,
+        beats=tags.get(BEATS_TAG, ""),
+    )
 
 
 def register_version(
@@ -318,16 +348,13 @@ def ensure_experiment(client: Any, project: Project, name: str) -> str:
 def fetch_bundle(project: Project, version: RegisteredVersion, store: Path) -> Path:
     """The folder of a version's bundle in the content store, its digest checked; fetched from the registry where the store lost it.
 
-    Raises BundleError where the bytes are gone or are not those of the digest.
+    Raises BytesGoneError where the bytes are nowhere, BundleError where they are not those of the digest.
     """
-    from seatrial.bundle import load_bundle
-    from seatrial.store import store_bundle
+    from seatrial.store import folder_of, open_stored
 
-    folder = store / version.digest.removeprefix("sha256:")
-    try:
-        load_bundle(folder, expected=version.digest)
-    except BundleError:
-        return store_bundle(_download(project, version), store)
+    folder = folder_of(version.digest, store)
+    damaged = folder.exists()
+    open_stored(version.digest, store, source=lambda: _download(project, version), report=print if damaged else lambda words: None)
     return folder
 
 
@@ -343,8 +370,8 @@ def _download(project: Project, version: RegisteredVersion) -> Bundle:
         try:
             folder = client.download_artifacts(version.run_id, "model", scratch)
         except (MlflowException, OSError) as error:
-            raise BundleError(
-                f"the bytes of version {version.version} ({version.digest}) are gone from {version.source}: {error}"
+            raise BytesGoneError(
+                f"the bytes of version {version.version} ({version.digest}) are gone from {shown(version.source)}: {error}"
             ) from None
         return load_bundle(Path(folder), expected=version.digest, beside=MLFLOW_FILES)
 

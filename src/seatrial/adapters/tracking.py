@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.adapters.registry import DIGEST_TAG, _translated, check_reachable, ensure_experiment, registry_uri, tracking_client
-from seatrial.files import sha256_bytes, write_atomic
+from seatrial.files import canonical_json, sha256_bytes, sha256_json, write_atomic
 
 if TYPE_CHECKING:
     from seatrial.bundle import Bundle, Manifest
     from seatrial.project import Project
+
+MAX_TAG = 4_000
+"""Characters of a tag; MLflow keeps 5,000."""
 
 
 def logged_run(project: Project, digest: str) -> str | None:
@@ -103,6 +106,14 @@ def commit_of(root: Path) -> str:
         check=False,
     )
     return found.stdout.strip() or "none"
+
+
+def signature_of(manifest: Manifest) -> str:
+    """What a bundle reads and answers, as JSON: types by input, and the target's classes; its digest where it is too long for a tag."""
+    inputs = {column.name: f"{column.type}?" if column.nullable else column.type for column in manifest.inputs}
+    value = {"task": manifest.task, "inputs": inputs, "target": manifest.target.name, "classes": manifest.target.classes}
+    text = canonical_json(value).decode()
+    return text if len(text) <= MAX_TAG else sha256_json(value)
 
 
 def run_params(project: Project) -> dict[str, Any]:

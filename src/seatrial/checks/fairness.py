@@ -197,7 +197,7 @@ def _check(
     name: str, group: Group, outcome: Outcome, message: str, estimate: NormalEstimate, limit: float, tier: Tier, alpha: float
 ) -> Check:
     if outcome is Outcome.INCONCLUSIVE:
-        message = f"{message}; {needed(estimate, limit, len(group.rows), alpha).replace('rows', 'positive rows')}"
+        message = f"{message}; {needed(estimate, limit, len(group.rows), alpha).replace('labelled', 'positive')}"
     return Check(
         name=name,
         outcome=outcome,

@@ -8,15 +8,18 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from seatrial import __version__
-from seatrial.adapters.registry import RegisteredVersion, read_alias, registry_uri
+from seatrial.adapters.registry import BEATS_TAG, TEST_DATA_TAG, RegisteredVersion, digests_judged_on, read_alias, registry_uri
 from seatrial.bundle import read_digest
 from seatrial.errors import DataError, UsageError
 from seatrial.files import md5_of, sha256_bytes, sha256_json, sha256_of_tree, write_atomic
+from seatrial.looks import Look, append_look, look_number, read_looks
 from seatrial.project import Project
 from seatrial.report import print_verdict, verdict_page
+from seatrial.tools import who
 from seatrial.verdict import Check, Outcome, Verdict
 
 
@@ -38,8 +41,8 @@ def gate(project: Project, *, again: bool = False) -> tuple[Verdict, bool]:
     A pass registers the version with digest and verdict as tags, and moves `challenger` to it. Raises BundleError,
     DataError or RegistryError where there is nothing to judge, or nothing to judge it with.
     """
-    champion = read_alias(project, "champion")
-    subject = subject_of(project, champion)
+    champion, anchor = read_alias(project, "champion"), read_alias(project, "anchor")
+    subject = subject_of(project, champion, anchor)
     if champion is not None and champion.digest == subject["bundle"]:
         return _already_champion(project, subject, champion), True
     recorded = None if again else Verdict.recorded(project.verdict("gate"), kind="gate", subject=subject)
@@ -47,8 +50,9 @@ def gate(project: Project, *, again: bool = False) -> tuple[Verdict, bool]:
         register(project, recorded)
         return recorded, True
     project.verdict("gate").unlink(missing_ok=True)  # whatever happens from here on, an older answer is none
-    verdict = measure(project, subject, champion)
+    verdict = measure(project, subject, champion, anchor)
     verdict.save(project.verdict("gate"))
+    append_look(project.home, _look(project, verdict))
     write_atomic(project.report("gate.html"), verdict_page(verdict, title="Gate").encode())
     register(project, verdict)
     return verdict, False
@@ -59,7 +63,7 @@ def _stands(recorded: Verdict) -> bool:
     return recorded.outcome is not Outcome.ERROR and not any(check.volatile and check.blocks for check in recorded.checks)
 
 
-def subject_of(project: Project, champion: RegisteredVersion | None) -> dict[str, Any]:
+def subject_of(project: Project, champion: RegisteredVersion | None, anchor: RegisteredVersion | None = None) -> dict[str, Any]:
     """What the verdict is about: any change of these makes a recorded one void."""
     settings = project.settings
     suite = project.root / settings.gate.suite
@@ -74,22 +78,56 @@ def subject_of(project: Project, champion: RegisteredVersion | None) -> dict[str
     return {
         "bundle": read_digest(project.bundle),
         "test_data": test_data,
-        "policy": sha256_json([settings.gate_policy, sha256_bytes(project.contract.read_bytes())]),
+        "policy": sha256_json([settings.gate_policy, *(sha256_bytes(path.read_bytes()) for path in _told_by(project))]),
         "champion": champion.digest if champion else None,
-        "anchor": None,
+        "anchor": anchor.digest if anchor else None,
         "suite": sha256_of_tree(suite, suffixes=(".py",)),
         "seatrial": __version__,
     }
 
 
-def measure(project: Project, subject: dict[str, Any], champion: RegisteredVersion | None) -> Verdict:
+def _told_by(project: Project) -> list[Path]:
+    """The files beside params.yaml that say what is asked: the contract, and the noise floor where it was measured."""
+    return [project.contract, *([project.noise] if project.noise.exists() else [])]
+
+
+def measure(
+    project: Project, subject: dict[str, Any], champion: RegisteredVersion | None, anchor: RegisteredVersion | None = None
+) -> Verdict:
     """Measure all that the gate asks, and decide."""
-    from seatrial.evidence import gather
+    from seatrial.evidence import Standing, gather
     from seatrial.gate import decide
 
-    evidence = gather(project, champion, subject["bundle"], lambda words: print(f"gate: {words}", flush=True))
-    verdict = decide(subject, project.settings.gate, evidence, environment=project.settings.environment)
+    settings = project.settings
+    other = anchor if anchor is not None and (champion is None or anchor.digest != champion.digest) else None
+    standing = Standing(champion=champion, anchor=other, look=_look_now(project, subject))
+    evidence = gather(project, standing, subject["bundle"], lambda words: print(f"gate: {words}", flush=True))
+    verdict = decide(subject, settings.gate, evidence, environment=settings.environment, primary=settings.model.primary)
     return replace(verdict, checks=(*verdict.checks, *_split(project)))
+
+
+def _look_now(project: Project, subject: dict[str, Any]) -> int:
+    registered = digests_judged_on(project, subject["test_data"])
+    return look_number(read_looks(project.home), registered, bundle=subject["bundle"], test_data=subject["test_data"])
+
+
+def _look(project: Project, verdict: Verdict) -> Look:
+    settings, subject = project.settings, verdict.subject
+    return Look(
+        when=_now(),
+        who=who(),
+        environment=settings.environment,
+        model=settings.registered_model,
+        bundle=subject["bundle"],
+        test_data=subject["test_data"],
+        champion=subject["champion"],
+        verdict=verdict.digest,
+        outcome=verdict.outcome.value,
+    )
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
 def _split(project: Project) -> tuple[Check, ...]:
@@ -127,7 +165,7 @@ def register(project: Project, verdict: Verdict) -> None:
     if known is not None and (known.digest, known.gate) == (verdict.subject["bundle"], verdict.digest):
         return
     from seatrial.adapters.registry import register_version
-    from seatrial.adapters.tracking import log_run, run_tags
+    from seatrial.adapters.tracking import log_run, run_tags, signature_of
     from seatrial.bundle import load_bundle
     from seatrial.commands.train import read_evaluation
     from seatrial.files import canonical_json
@@ -136,11 +174,25 @@ def register(project: Project, verdict: Verdict) -> None:
     bundle = load_bundle(project.bundle, expected=verdict.subject["bundle"])
     store_bundle(bundle, project.home / "store")
     run_id, _ = log_run(project, bundle, read_evaluation(project))
-    tags = run_tags(project, bundle) | {"seatrial.test_data": verdict.subject["test_data"], "seatrial.outcome": verdict.outcome.value}
+    tags = run_tags(project, bundle) | gate_tags(verdict, signature_of(bundle.manifest))
     found = register_version(
         project, bundle, run_id=run_id, gate=verdict.digest, verdict=canonical_json(verdict.to_dict()).decode(), tags=tags
     )
     print(f"gate: registered version {found.version} of {project.settings.registered_model!r} in {_place(project)}, challenger now")
+
+
+def gate_tags(verdict: Verdict, signature: str) -> dict[str, str]:
+    """What the registry keeps of a verdict beside its digest: who asked when, on which rows, and whether it beats the anchor."""
+    subject = verdict.subject
+    moves = any(check.name == "anchor.better" and check.observed == "moves" for check in verdict.checks)
+    return {
+        TEST_DATA_TAG: subject["test_data"],
+        BEATS_TAG: (subject["anchor"] or subject["champion"] or "") if moves else "",
+        "seatrial.outcome": verdict.outcome.value,
+        "seatrial.gated_by": who(),
+        "seatrial.gated_at": _now(),
+        "seatrial.signature": signature,
+    }
 
 
 def _place(project: Project) -> str:

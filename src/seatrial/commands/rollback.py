@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from seatrial.anchor import way_back
 from seatrial.control import Controller, state_of
 from seatrial.deploy import desk_for, recorded_state, stop_request
 from seatrial.errors import BusyError
@@ -95,7 +96,7 @@ def _uncrown(state: State) -> State:
     if state.champion is None or state.challenger is None:
         return state
     move = {"expected": {"champion": state.challenger.version}, "to": {"champion": state.champion.version, "previous": None}}
-    return replace(state, pending=(*state.pending, {"move": move}))
+    return replace(state, pending=(*state.pending, {"move": move}, way_back(state.challenger.version, state.champion.version)))
 
 
 def _ended_without_promotion(state: State) -> bool:
