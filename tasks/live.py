@@ -39,3 +39,9 @@ def audit(session: nox.Session) -> None:
 def replay(session: nox.Session) -> None:
     """Send rows of the table to the endpoint (`-- --shift monthly_charges=1.5` sends shifted ones, labelled so)."""
     run(session, "seatrial", "replay", *session.posargs)
+
+
+@nox.session(default=False)
+def predict(session: nox.Session) -> None:
+    """Score a table in batch with the champion's bundle (`-- TABLE --output FILE`)."""
+    run(session, "seatrial", "predict", *session.posargs)

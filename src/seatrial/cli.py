@@ -28,6 +28,7 @@ COMMANDS = {
     "up": "start the endpoint again with what was live",
     "down": "stop the endpoint",
     "audit": "ask whether registry, verdicts, bytes and ledger still agree",
+    "predict": "score a table in batch with the champion's bundle",
     "replay": "send rows of the table to the endpoint",
     "drift": "compare what the endpoint was asked with what the champion was trained on",
     "serve": "serve one bundle, without an endpoint around it",

@@ -16,7 +16,7 @@ from seatrial.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-    from seatrial.contract import Column, Contract
+    from seatrial.contract import Contract
     from seatrial.params import Data
     from seatrial.project import Project
     from seatrial.sources import Part
@@ -100,7 +100,7 @@ def typed(frame: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, tuple[
     import polars as pl
 
     present = [column for name, column in contract.columns.items() if name in frame.columns]
-    converted = [_converted(frame[column.name], column) for column in present]
+    converted = [convert(frame[column.name], column.type) for column in present]
     before, after = (pl.DataFrame([pair[at] for pair in converted]) for at in (0, 1))
     findings = []
     for column in present:
@@ -117,8 +117,8 @@ def _shown(cell: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _converted(series: pl.Series, column: Column) -> tuple[pl.Series, pl.Series]:
-    """The column with its missing cells as nulls, and the same in the contract's type."""
+def convert(series: pl.Series, kind: str) -> tuple[pl.Series, pl.Series]:
+    """A column with its missing cells as nulls, and the same in a type of the contract; cells that are not of it become missing."""
     import polars as pl
 
     if series.dtype in (pl.Categorical, pl.Enum):
@@ -129,7 +129,7 @@ def _converted(series: pl.Series, column: Column) -> tuple[pl.Series, pl.Series]
         series = series.fill_nan(None)
     if series.dtype == pl.Null:
         series = series.cast(pl.String)
-    return series, _CONVERSIONS[column.type](series)
+    return series, _CONVERSIONS[kind](series)
 
 
 def _to_string(series: pl.Series) -> pl.Series:

@@ -39,6 +39,10 @@ def test_another_table_goes_live_is_replaced_refused_and_rolled_back(project):
     assert served == project.verdict("gate")["subject"]["bundle"]
     assert "already champion" in project.run("deploy")
 
+    assert "by version 1" in project.run("predict", "data/raw/loans.csv", "--output", "scores.csv")
+    assert (project.root / "scores.csv").read_text().count("\n") == 1501
+    assert "no version 9" in project.run("predict", "data/raw/loans.csv", "--output", "x.csv", "--version", "9", expect=2)
+
     project.change("max_iter: 30", "max_iter: 40")
     project.run("train")
     project.run("gate")

@@ -61,6 +61,11 @@ def find_version(project: Project, digest: str) -> RegisteredVersion | None:
     return _door(project).by_digest(project.settings.registered_model, digest)
 
 
+def read_version(project: Project, number: int) -> RegisteredVersion | None:
+    """A version by its number, or None."""
+    return _door(project).by_number(project.settings.registered_model, number)
+
+
 def digests_judged_on(project: Project, test_data: str) -> frozenset[str]:
     """Digests of the registered bundles that passed on these held-out rows, by the rows' hash."""
     return frozenset(_door(project).judged_on(project.settings.registered_model, test_data))
@@ -109,6 +114,10 @@ class _Sqlite:
         rows = self._query(sql, (model, DIGEST_TAG, digest))
         return self._version(model, rows[0][0]) if rows and rows[0][0] is not None else None
 
+    def by_number(self, model: str, number: int) -> RegisteredVersion | None:
+        rows = self._query("SELECT version FROM model_versions WHERE name = ? AND version = ?", (model, number))
+        return self._version(model, rows[0][0]) if rows else None
+
     def judged_on(self, model: str, test_data: str) -> list[str]:
         sql = (
             "SELECT digest.value FROM model_version_tags AS data JOIN model_version_tags AS digest USING (name, version) "
@@ -151,6 +160,10 @@ class _Rest:
         found = self._call("model-versions/search", {"filter": wanted, "order_by": "version_number DESC", "max_results": "1"})
         versions = (found or {}).get("model_versions") or []
         return _from_rest(model, versions[0]) if versions else None
+
+    def by_number(self, model: str, number: int) -> RegisteredVersion | None:
+        found = self._call("model-versions/get", {"name": model, "version": str(number)})
+        return _from_rest(model, found["model_version"]) if found else None
 
     def judged_on(self, model: str, test_data: str) -> list[str]:
         wanted = f"name='{model}' and tags.`{TEST_DATA_TAG}`='{test_data}'"

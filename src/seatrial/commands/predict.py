@@ -1,0 +1,78 @@
+"""Score a table in batch with the champion's bundle, or with a named version's.
+
+    seatrial predict data/new.parquet --output scores.parquet
+
+Every line names the version and the digest that answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from seatrial.errors import RegistryError
+from seatrial.files import shown_path
+from seatrial.predict import Predicted, predict
+from seatrial.project import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seatrial.adapters.registry import RegisteredVersion
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("table", type=Path, help="a CSV or Parquet file, or a folder of them")
+    parser.add_argument("--output", type=Path, required=True, help="where the answers go, .csv or .parquet")
+    parser.add_argument("--version", type=int, help="a registered version (default: the champion)")
+    parser.add_argument("--inputs", action="store_true", help="write the table's columns beside the answers")
+
+
+def run(project: Project, options: argparse.Namespace) -> int:
+    """Score, and say what came of it; 0, or an exception that says why not."""
+    version = _version(project, options.version)
+    found = score_table(project, options.table, options.output, version, inputs=options.inputs)
+    _print(found, version, options.output)
+    return 0
+
+
+def score_table(project: Project, table: Path, output: Path, version: RegisteredVersion, *, inputs: bool = False) -> Predicted:
+    """Score `table` with a registered version's bundle; raises BundleError, DataError or UsageError."""
+    from seatrial.adapters.registry import fetch_bundle
+    from seatrial.bundle import load_bundle
+    from seatrial.serving.runtime import Runtime
+
+    bundle = load_bundle(fetch_bundle(project, version, project.home / "store"), expected=version.digest)
+    data = replace(project.settings.data, raw=str(table), pattern=None)
+    return predict(table, output, Runtime(bundle, threads=os.cpu_count() or 1), data, version=str(version.version), inputs=inputs)
+
+
+def _version(project: Project, number: int | None) -> RegisteredVersion:
+    from seatrial.adapters.registry import read_alias, read_version
+
+    model = project.settings.registered_model
+    found = read_alias(project, "champion") if number is None else read_version(project, number)
+    if found is not None:
+        return found
+    if number is None:
+        raise RegistryError(f"{model!r} has no champion yet", hint="release one: nox -s gate deploy; or name a --version")
+    raise RegistryError(f"{model!r} has no version {number}", hint="seatrial audit lists what the registry holds")
+
+
+def _print(found: Predicted, version: RegisteredVersion, output: Path) -> None:
+    labels = ", ".join(f"{count:,} {label}" for label, count in found.labels.items())
+    for what, counts in (("categories that training never saw", found.unseen), ("numbers outside the range of training", found.outside)):
+        shown = _counts(counts)
+        if shown:
+            print(f"predict: answered all the same: {what} in {shown}")
+    print(f"predict: {found.rows:,} rows ({labels}) by version {version.version}, {version.digest[:19]}… · {shown_path(output)}")
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    found = sorted(((name, count) for name, count in counts.items() if count), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} ({count:,})" for name, count in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

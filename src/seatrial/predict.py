@@ -1,0 +1,191 @@
+"""Scoring in batch: a table of any size through one bundle, the same runtime and the same checks of input as a server's.
+
+Rows are read, checked and written a batch at a time, so memory does not grow with the table. The output appears under its name
+once it is whole; a row that cannot be answered stops the run and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from seatrial.errors import DataError, UsageError
+from seatrial.files import sync_folder
+from seatrial.progress import reading
+from seatrial.sources import Part, batches, format_of, local_parts
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from seatrial.bundle import Input, Manifest
+    from seatrial.params import Data
+    from seatrial.serving.runtime import Runtime
+
+BATCH = 100_000
+OWN = ("label", "probability", "version", "digest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What came of it: rows, how many got each label, and by column the values that training never saw or that lie outside its range."""
+
+    rows: int
+    labels: dict[str, int]
+    unseen: dict[str, int]
+    outside: dict[str, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    rows: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    unseen: Counter[str] = field(default_factory=Counter)
+    outside: Counter[str] = field(default_factory=Counter)
+
+
+def predict(table: Path, output: Path, runtime: Runtime, data: Data, *, version: str, inputs: bool = False) -> Predicted:
+    """Score every row of `table`, a file or a folder, and write `output`, CSV or Parquet by its name.
+
+    Each line has the row's id where the table has one (else its number, from 1), label, probability, version and digest, and
+    with `inputs` the columns of the table before them. `data` says how the table is written. Raises UsageError for an output
+    that cannot be, DataError for a table that cannot be read, or for the first row that the model cannot take.
+    """
+    if format_of(output.name) is None or output.suffix in (".gz", ".zst"):
+        raise UsageError(f"the output {output.name} is neither .csv nor .parquet", hint="name it so, with --output")
+    parts = local_parts(table, data)
+    if output.resolve() in {Path(part.location).resolve() for part in parts}:
+        raise UsageError(f"{output.name} is the table itself", hint="name another file with --output")
+    tally = _Tally()
+    with reading(sum(part.size for part in parts), "scoring") as advance, _writer(output) as writer:
+        for part in parts:
+            before = tally.rows
+            for batch in batches(part, data, rows=BATCH):
+                writer.write(_scored(batch, runtime, part, tally, start=tally.rows - before, version=version, inputs=inputs))
+                advance(0, batch.height)
+            advance(part.size, 0)
+    return Predicted(rows=tally.rows, labels=dict(sorted(tally.labels.items())), unseen=dict(tally.unseen), outside=dict(tally.outside))
+
+
+def _scored(batch: pl.DataFrame, runtime: Runtime, part: Part, tally: _Tally, *, start: int, version: str, inputs: bool) -> pl.DataFrame:
+    """The output's lines for one batch; `start` counts the part's rows before it."""
+    import polars as pl
+
+    manifest = runtime.bundle.manifest
+    rows = checked(batch, manifest, place=part.name, start=start)
+    probabilities = runtime.score_frame(rows)
+    labels = runtime.labels(probabilities)
+    _count(tally, rows, manifest, labels)
+    numbers = pl.Series("row", range(tally.rows - batch.height + 1, tally.rows + 1))
+    key = [batch[manifest.id]] if manifest.id in batch.columns else [numbers]
+    kept = [one for one in batch if one.name != key[0].name and one.name not in OWN] if inputs else []
+    own = pl.DataFrame({"label": labels, "probability": probabilities}).with_columns(
+        pl.lit(version).alias("version"), pl.lit(runtime.bundle.digest).alias("digest")
+    )
+    return pl.DataFrame([*key, *kept]).hstack(own)
+
+
+def checked(batch: pl.DataFrame, manifest: Manifest, *, place: str, start: int = 0) -> pl.DataFrame:
+    """The batch with the model's inputs in the types of its manifest; DataError names column, row (from 1) and value otherwise."""
+    from seatrial.tables import convert
+
+    missing = [column.name for column in manifest.inputs if column.name not in batch.columns]
+    if missing:
+        raise DataError(f"{place} has no column {', '.join(map(repr, missing[:5]))}, which the model reads")
+    typed = {column.name: convert(batch[column.name], "string" if column.type == "category" else column.type) for column in manifest.inputs}
+    for column in manifest.inputs:
+        _refuse(column, *typed[column.name], place=place, start=start)
+    return batch.with_columns(after for _, after in typed.values())
+
+
+def _refuse(column: Input, before: pl.Series, after: pl.Series, *, place: str, start: int) -> None:
+    """DataError for a cell of another type, and for a missing one where the model needs a value."""
+    wrong = before.is_not_null() & after.is_null()
+    if wrong.any():
+        at = wrong.arg_true()[0]
+        wanted = "text" if column.type == "category" else column.type
+        raise DataError(f"{place}, row {start + at + 1}, column {column.name!r}: {str(before[at])[:60]!r} is no {wanted}")
+    if not column.nullable and after.null_count():
+        at = after.is_null().arg_true()[0]
+        raise DataError(f"{place}, row {start + at + 1}, column {column.name!r}: a value is missing, and the model needs one here")
+
+
+def _count(tally: _Tally, rows: pl.DataFrame, manifest: Manifest, labels: Sequence[str]) -> None:
+    tally.rows += rows.height
+    tally.labels.update(labels)
+    for column in manifest.inputs:
+        values = rows[column.name].drop_nulls()
+        if column.categories is not None:
+            tally.unseen[column.name] += int((~values.is_in(column.categories)).sum())
+        elif column.minimum is not None and column.maximum is not None and values.dtype.is_numeric():
+            tally.outside[column.name] += int(((values < column.minimum) | (values > column.maximum)).sum())
+
+
+class _Writer(Protocol):
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add rows."""
+
+
+@contextmanager
+def _writer(output: Path) -> Iterator[_Writer]:
+    """Write beside, rename when whole; nothing stays where it ends early. DataError where the folder cannot be written."""
+    unfinished = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with _Parquet(unfinished) if output.suffix in (".parquet", ".pq") else _Csv(unfinished) as writer:
+            yield writer
+        unfinished.rename(output)
+        sync_folder(output.parent)
+    except OSError as error:
+        raise DataError(
+            f"{output.name} cannot be written: {error.strerror or error}", hint="free some space, or name another place"
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class _Csv:
+    """Lines of text, the header first."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("wb")
+        self._header = True
+
+    def write(self, frame: pl.DataFrame) -> None:
+        frame.write_csv(self._stream, include_header=self._header)
+        self._header = False
+
+    def __enter__(self) -> _Csv:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+
+
+class _Parquet:
+    """Row groups as they come; the first batch's types are those of all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def write(self, frame: pl.DataFrame) -> None:
+        import pyarrow.parquet as pq
+
+        table = frame.to_arrow()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table.cast(self._writer.schema))
+
+    def __enter__(self) -> _Parquet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
