@@ -31,9 +31,9 @@ def evaluate(project: Project) -> None:
     runtime = Runtime(load_bundle(project.bundle))
     manifest = runtime.bundle.manifest
     rows = read_rows(project.test_data)
-    labels = np.asarray(rows[manifest.target.name].cast(str) == manifest.target.positive, dtype=np.int64)
+    labels = np.asarray(rows[manifest.target.name].cast(str) == manifest.binary.positive, dtype=np.int64)
     scores = runtime.score_frame(rows)
-    values = measure(labels, scores, manifest.threshold)
+    values = measure(labels, scores, manifest.binary.threshold)
     write_atomic(project.evaluation, pretty_json(values))
     plots = project.evaluation.parent / "plots"
     _write_curves(plots, labels, scores)
@@ -75,7 +75,7 @@ def _confusion(labels: Labels, scores: Scores, runtime: Runtime) -> list[tuple[s
 def importance(runtime: Runtime, rows: Any, labels: Labels, *, seed: int) -> list[tuple[str, float]]:
     """Permutation importance (Breiman 2001): by how much ROC AUC falls when a column is shuffled; largest first."""
     roc_auc = METRICS["roc_auc"]
-    threshold = runtime.bundle.manifest.threshold
+    threshold = runtime.bundle.manifest.binary.threshold
     whole = roc_auc(labels, runtime.score_frame(rows), threshold)
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(len(labels)) for _ in range(SHUFFLES)]

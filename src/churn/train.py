@@ -13,7 +13,7 @@ from churn.features import build_pipeline, design_matrix, model_inputs
 from seatrial.analysis import dump_skops
 from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, TRAINED_ON, Bundle, Input, Manifest, Target, Training, write_bundle
 from seatrial.contract import features, load_contract
-from seatrial.errors import BundleError, DataError
+from seatrial.errors import BundleError, DataError, ParamsError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
 from seatrial.onnx_checks import OUTPUT
 from seatrial.params import Train
@@ -37,6 +37,8 @@ def train(project: Project) -> None:
     from threadpoolctl import threadpool_limits
 
     settings = project.settings
+    if settings.model.task != "binary":
+        raise ParamsError((f"params.yaml: model.task: {settings.model.task!r} is not trained by this pipeline; it trains binary models",))
     rows, held_out = read_rows(project.train_data), read_rows(project.test_data)
     columns = features(load_contract(project.contract), settings.data)
     inputs = model_inputs(rows, columns)
@@ -88,7 +90,7 @@ def labels_of(rows: pl.DataFrame, project: Project) -> NDArray[np.int64]:
 
 def positive_class(project: Project, rows: pl.DataFrame) -> str:
     """The positive class as a string: `data.positive`, or the last of the classes in order where it is not given."""
-    return target_of(project, rows).positive
+    return target_of(project, rows).classes[1]
 
 
 def target_of(project: Project, rows: pl.DataFrame) -> Target:

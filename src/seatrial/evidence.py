@@ -19,8 +19,10 @@ from seatrial.errors import BundleError, BytesGoneError, DataError, RegistryErro
 from seatrial.gate import Evidence
 from seatrial.latency import measure_latency
 from seatrial.located import nearest
-from seatrial.metrics import Scores
+from seatrial.metrics import Answers, Scores, Targets
+from seatrial.metrics_tasks import Classes, Values
 from seatrial.noise import read_noise
+from seatrial.onnx_checks import OUTPUTS
 from seatrial.rivals import Rival
 from seatrial.row_hashes import row_hashes, trained_on
 from seatrial.serving.replica import score_elsewhere, scores_digest
@@ -40,13 +42,56 @@ LATENCY_ROWS = 200
 SUITE_S = 900.0
 
 
-def labels_of(manifest: Manifest, rows: pl.DataFrame) -> NDArray[np.int64]:
-    """Whether each row is of the positive class, as 0 and 1, shape (n,)."""
+def labels_of(manifest: Manifest, rows: pl.DataFrame) -> Targets:
+    """What is true of each row, shape (n,): 0 and 1 (the positive class), the number of its class, or the value of a regression.
+
+    DataError where the target is missing, of a class that the bundle does not know, or no finite number.
+    """
     if manifest.target.name not in rows.columns:
         raise DataError(
             f"the held-out rows have no column {manifest.target.name!r}, the target", hint="make them again: nox -s train -- --force"
         )
-    return np.asarray(rows[manifest.target.name].cast(str) == manifest.target.positive, dtype=np.int64)
+    target = rows[manifest.target.name]
+    if manifest.task == "multiclass":
+        return _class_numbers(manifest, target)
+    if manifest.task == "regression":
+        return _numbers(target)
+    return np.asarray(target.cast(str) == manifest.binary.positive, dtype=np.int64)
+
+
+def _class_numbers(manifest: Manifest, target: pl.Series) -> NDArray[np.int64]:
+    numbers = {name: at for at, name in enumerate(manifest.target.classes)}
+    found = target.cast(str)
+    for name in found.unique(maintain_order=True):
+        if name not in numbers:
+            what = "a missing label" if name is None else f"the class {name!r}"
+            raise DataError(
+                f"the held-out rows' target {target.name!r} holds {what}, which the bundle does not know",
+                hint="train again with rows of every class, or leave such rows out",
+            )
+    return np.array([numbers[name] for name in found], dtype=np.int64)
+
+
+def _numbers(target: pl.Series) -> NDArray[np.float64]:
+    import polars as pl
+
+    try:
+        values = target.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    except pl.exceptions.PolarsError:
+        raise DataError(f"the target {target.name!r} is {target.dtype}, the target of a regression is a number") from None
+    strange = int((~np.isfinite(values)).sum())
+    if strange:
+        raise DataError(f"the target {target.name!r} is missing or no finite number in {strange:,} of {len(values):,} held-out rows")
+    return np.asarray(values, dtype=np.float64)
+
+
+def answers_of(manifest: Manifest, raw: Probabilities) -> Answers:
+    """What the runtime gave for a bundle, as the metrics of its task read it."""
+    if manifest.task == "multiclass":
+        return Classes(probabilities=raw)
+    if manifest.task == "regression":
+        return Values(values=raw)
+    return Scores(probabilities=raw, threshold=manifest.binary.threshold)
 
 
 def groups_of(names: tuple[str, ...], rows: pl.DataFrame) -> dict[str, list[str]]:
@@ -105,7 +150,7 @@ def gather(project: Project, standing: Standing, digest: str, say: Callable[[str
     say(f"timing {policy.latency.requests:,} requests to the real server")
     return Evidence(
         labels=labels_of(manifest, rows),
-        challenger=Scores(probabilities=answers, threshold=manifest.threshold),
+        challenger=answers_of(manifest, answers),
         champion=champion,
         anchor=anchor,
         slices=slices_of(_known(policy.slices.columns, rows), rows),
@@ -145,15 +190,35 @@ def _rival(project: Project, version: RegisteredVersion | None, rows: pl.DataFra
         runtime, answers = score(folder, version.digest, rows)
     except (BundleError, DataError, RegistryError) as error:
         return Rival(problem=error.message, gone=isinstance(error, BytesGoneError)), None
+    problem = _other_task(manifest, runtime.bundle.manifest)
+    if problem is not None:
+        return Rival(problem=problem), folder
     mine, theirs = ({column.name for column in one.inputs} for one in (manifest, runtime.bundle.manifest))
-    scores = Scores(probabilities=answers, threshold=runtime.bundle.manifest.threshold)
     rival = Rival(
-        scores=scores,
+        scores=_aligned(manifest, runtime.bundle.manifest, answers),
         learned=_learned(runtime.bundle, rows),
         only_challenger=tuple(sorted(mine - theirs)),
         only_champion=tuple(sorted(theirs - mine)),
     )
     return rival, folder
+
+
+def _other_task(challenger: Manifest, champion: Manifest) -> str | None:
+    """Why the answers of two bundles mean different things, in words; None where they mean the same."""
+    advice = "another question needs a model.name of its own"
+    if challenger.task != champion.task:
+        return f"its task is {champion.task}, the challenger's is {challenger.task}; {advice}"
+    different = sorted({*challenger.target.classes} ^ {*champion.target.classes})
+    if challenger.task == "multiclass" and different:
+        return f"only one of both knows the class {', '.join(map(repr, different[:5]))}; {advice}"
+    return None
+
+
+def _aligned(challenger: Manifest, champion: Manifest, raw: Probabilities) -> Answers:
+    """The champion's answers, its classes in the challenger's order."""
+    if challenger.task == "multiclass":
+        raw = raw[:, [champion.target.classes.index(name) for name in challenger.target.classes]]
+    return answers_of(champion, raw)
 
 
 def _learned(bundle: Bundle, rows: pl.DataFrame) -> NDArray[np.bool_] | None:
@@ -171,9 +236,14 @@ def _perturbations(runtime: Runtime, rows: pl.DataFrame) -> Iterator[Perturbatio
 def _golden(runtime: Runtime) -> Recorded:
     import polars as pl
 
-    golden = runtime.bundle.golden
-    given = runtime.score_frame(pl.from_dicts([one["row"] for one in golden], infer_schema_length=None))
-    return Recorded(promised=[one["probability"] for one in golden], given=given.tolist())
+    golden, name = runtime.bundle.golden, OUTPUTS[runtime.bundle.manifest.task]
+    try:
+        promised = np.asarray([one[name] for one in golden], dtype=np.float64)
+        rows = [one["row"] for one in golden]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"the bundle's golden rows cannot be read: {error!r}") from None
+    given = runtime.score_frame(pl.from_dicts(rows, infer_schema_length=None))
+    return Recorded(promised=promised.tolist(), given=given.tolist())
 
 
 def _suite(project: Project, digest: str, version: RegisteredVersion | None, folder: Path | None) -> tuple[SuiteResult, ...]:
@@ -199,7 +269,7 @@ def _latency(
 
 
 def score(folder: Path, digest: str, rows: pl.DataFrame) -> tuple[Runtime, Probabilities]:
-    """The bundle in ONNX Runtime and its probability for each row; BundleError or DataError where it cannot answer."""
+    """The bundle in ONNX Runtime and its answer to each row; BundleError or DataError where it cannot answer."""
     runtime = Runtime(load_bundle(folder, expected=digest))
     return runtime, runtime.score_frame(rows)
 

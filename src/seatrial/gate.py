@@ -27,9 +27,10 @@ from seatrial.checks.fairness import fairness_checks
 from seatrial.checks.latency import latency_checks
 from seatrial.checks.noise import Noise, noise_checks
 from seatrial.checks.performance import Level, floor_checks
-from seatrial.metrics import Labels, Scores
+from seatrial.gate_tasks import can_be_judged, count_rows, label_problems, no_fairness
+from seatrial.metrics import Answers, Scores, Targets
 from seatrial.params import Gate
-from seatrial.rivals import MIN_PER_CLASS, Field, Rival, comparable, compared, rival_checks
+from seatrial.rivals import Field, Rival, comparable, compared, rival_checks
 from seatrial.verdict import Check, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -40,15 +41,16 @@ if TYPE_CHECKING:
 class Evidence:
     """All that was measured about a challenger.
 
-    `labels` (0/1), `challenger` and the values of `groups` and `slices` are about the same held-out rows in the same order.
+    `labels` (0/1, the number of a class, or a regression's values), `challenger` and the values of `groups` and `slices` are
+    about the same held-out rows in the same order.
     `champion` is None where the registry has none, `anchor` where there is none or it is the champion. `look` counts the
     bundles that were judged on these rows, this one included; `noise` is by how much metrics move by luck. `digests` are
     those of the scores of two processes. `golden` and `onnx` are recorded answers (`onnx` None where the bundle keeps none).
     `latency` maps "challenger", and "champion" where there is one, to milliseconds.
     """
 
-    labels: Labels
-    challenger: Scores
+    labels: Targets
+    challenger: Answers
     champion: Rival | None
     anchor: Rival | None = None
     slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -71,7 +73,7 @@ def decide(subject: Mapping[str, Any], policy: Gate, evidence: Evidence, *, envi
     checks = (
         *_test_rows(policy, evidence),
         probabilities_check(evidence.challenger),
-        *rival_checks(policy, evidence.champion, evidence.anchor, evidence.labels, environment),
+        *rival_checks(policy, _field(evidence), environment),
         *_quality(policy, evidence, primary),
         *_behaviour(policy, evidence),
         *_latency(policy, evidence),
@@ -85,20 +87,16 @@ def _same_bundle() -> Check:
 
 
 def _test_rows(policy: Gate, evidence: Evidence) -> Iterator[Check]:
-    """Whether there are enough held-out rows, of both classes, and one answer for each."""
-    rows, positives = len(evidence.labels), int((evidence.labels == 1).sum())
-    fewest = min(positives, rows - positives)
-    answers = len(evidence.challenger.probabilities)
+    """Whether there are enough held-out rows, of every class, and one answer for each."""
+    rows, answers = len(evidence.labels), len(evidence.challenger.raw)
     if not _aligned(evidence):
         message = f"{answers:,} answers, or a group or slice column of another length, for {rows:,} held-out rows"
         yield Check(name="test.rows", outcome=Outcome.ERROR, message=message, observed=answers, limit=rows)
-    if rows and fewest == 0:
-        message = f"all {rows:,} held-out rows are of one class, so no model can be judged on them; more rows, or another preprocess.seed"
-        yield Check(name="test.one_class", outcome=Outcome.ERROR, message=message, observed=1, limit=2)
-    enough = rows >= policy.min_test_rows and fewest >= MIN_PER_CLASS
-    message = f"{rows:,} held-out rows, {positives:,} of them positive"
+    yield from label_problems(evidence.labels, evidence.challenger)
+    counted = count_rows(evidence.labels, evidence.challenger)
+    enough, message = counted.enough(policy), counted.words
     if not enough:
-        message = f"{message}: too few to judge a model ({policy.min_test_rows:,} rows and {MIN_PER_CLASS} of each class are needed)"
+        message = f"{message}: too few to judge a model ({counted.needed(policy)})"
     outcome = Outcome.PASS if enough else Outcome.INCONCLUSIVE
     yield Check(name="test.size", outcome=outcome, message=message, observed=rows, limit=policy.min_test_rows)
 
@@ -106,7 +104,7 @@ def _test_rows(policy: Gate, evidence: Evidence) -> Iterator[Check]:
 def _quality(policy: Gate, evidence: Evidence, primary: str) -> Iterator[Check]:
     """Performance and fairness; left out where the rows or the answers allow no figure, which is an error already."""
     labels, challenger = evidence.labels, evidence.challenger
-    if not _aligned(evidence) or challenger.strange or len(np.unique(labels)) < 2:
+    if not _aligned(evidence) or not can_be_judged(labels, challenger):
         return
     level = Level(confidence=float(policy.confidence), resamples=policy.resamples, seed=policy.seed)
     floors = floor_checks(policy.metrics, labels, challenger, level)
@@ -116,14 +114,28 @@ def _quality(policy: Gate, evidence: Evidence, primary: str) -> Iterator[Check]:
         message = "no metric of gate.metrics has a floor or ceiling that blocks, and none was compared with a champion: nothing was asked"
         yield Check(name="performance.policy", outcome=Outcome.INCONCLUSIVE, message=message)
     yield from noise_checks(policy.metrics, evidence.noise)
-    rival = comparable(evidence.champion, labels)
-    yield from fairness_checks(policy.fairness, labels, evidence.groups, challenger, rival, confidence=level.confidence)
+    yield from _fairness(policy, evidence)
+
+
+def _fairness(policy: Gate, evidence: Evidence) -> Iterator[Check]:
+    """Groups are compared by true-positive rates, so only a binary task is asked."""
+    challenger, rival = evidence.challenger, _rival(evidence)
+    if not isinstance(challenger, Scores):
+        yield from no_fairness(evidence.groups, challenger)
+        return
+    before = rival if isinstance(rival, Scores) else None
+    labels = np.asarray(evidence.labels, dtype=np.int64)
+    yield from fairness_checks(policy.fairness, labels, evidence.groups, challenger, before, confidence=float(policy.confidence))
+
+
+def _rival(evidence: Evidence) -> Answers | None:
+    return comparable(evidence.champion, evidence.labels, evidence.challenger)
 
 
 def _aligned(evidence: Evidence) -> bool:
     """Whether there is one answer, one group and one slice for each held-out row."""
     columns = (*evidence.groups.values(), *evidence.slices.values())
-    return all(len(values) == len(evidence.labels) for values in (evidence.challenger.probabilities, *columns))
+    return all(len(values) == len(evidence.labels) for values in (evidence.challenger.raw, *columns))
 
 
 def _field(evidence: Evidence) -> Field:
@@ -138,14 +150,14 @@ def _field(evidence: Evidence) -> Field:
 
 
 def _behaviour(policy: Gate, evidence: Evidence) -> Iterator[Check]:
-    rival = comparable(evidence.champion, evidence.labels)
-    if rival is not None and len(evidence.challenger.probabilities) == len(rival.probabilities):
-        yield flips_check(evidence.challenger, rival, policy.max_flips)
+    challenger, rival = evidence.challenger, _rival(evidence)
+    if isinstance(challenger, Scores) and isinstance(rival, Scores) and len(challenger.probabilities) == len(rival.probabilities):
+        yield flips_check(challenger, rival, policy.max_flips)
     yield determinism_check(*evidence.digests)
     yield golden_check(evidence.golden)
     if evidence.onnx is not None:
         yield onnx_check(evidence.onnx)
-    yield from robustness_checks(evidence.perturbations, evidence.challenger.threshold)
+    yield from robustness_checks(evidence.perturbations, challenger)
     yield size_check(evidence.bundle_bytes, float(policy.max_bundle_mb))
 
 

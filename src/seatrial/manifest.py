@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -31,12 +31,15 @@ MAX_INPUTS = 1_000
 MAX_CATEGORIES = 10_000
 """Categories of one input."""
 
+MAX_CLASSES = 1_000
+
 MAX_DEPTH = 8
 """Lists and mappings inside each other in `training.params`."""
 
 FORMAT: Literal[1] = 1
 
 InputType = Literal["number", "integer", "boolean", "category"]
+Task = Literal["binary", "multiclass", "regression"]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Text = Annotated[str, Meta(max_length=1024)]
 Digest = Annotated[str, Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
@@ -58,16 +61,28 @@ class Input(_Record, frozen=True, kw_only=True):
 
 
 class Target(_Record, frozen=True, kw_only=True):
-    """What is predicted: the column, its two classes (negative first) and which one counts as positive."""
+    """What is predicted: the column and its classes.
+
+    A binary target has two, negative first, and says which one counts as positive; a multiclass target has three or more, in
+    the order of the model's probabilities; a regression has none.
+    """
 
     name: Name
-    classes: tuple[Name, Name]
-    positive: str
+    classes: Annotated[tuple[Name, ...], Meta(max_length=MAX_CLASSES)] = ()
+    positive: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse an order that would turn probabilities round."""
-        if self.classes[1] != self.positive:
+        if self.positive is not None and self.classes[1:2] != (self.positive,):
             raise ValueError("the positive class must be the second one")
+
+
+class Binary(NamedTuple):
+    """What only a binary task has: its two classes, and the probability from which the answer is positive."""
+
+    negative: str
+    positive: str
+    threshold: float
 
 
 class Training(_Record, frozen=True, kw_only=True):
@@ -87,20 +102,33 @@ class Manifest(_Record, frozen=True, kw_only=True):
     """All that is needed to serve the model, and to tell one bundle from another."""
 
     format: Literal[1] = FORMAT
-    task: Literal["binary"] = "binary"
+    task: Task = "binary"
     inputs: Annotated[tuple[Input, ...], Meta(min_length=1, max_length=MAX_INPUTS)]
     target: Target
-    threshold: Annotated[float, Meta(ge=0, le=1)]
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
     id: Name | None = None
     groups: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
     training: Training
     libraries: Annotated[dict[Name, Text], Meta(max_length=200)]
     files: Annotated[dict[str, Digest], Meta(min_length=1)]
 
+    def __post_init__(self) -> None:
+        """Refuse a target or a threshold that the task does not have."""
+        problem = next(_task_problems(self), None)
+        if problem is not None:
+            raise ValueError(problem)
+
     @property
     def digest(self) -> str:
         """The bundle's name: SHA-256 of the canonical manifest."""
         return sha256_bytes(self.to_bytes())
+
+    @property
+    def binary(self) -> Binary:
+        """Classes and threshold of a binary task; BundleError where the task is another one."""
+        if self.task != "binary" or self.target.positive is None or self.threshold is None:
+            raise BundleError(f"the bundle's task is {self.task}, and this is asked of binary ones only")
+        return Binary(negative=self.target.classes[0], positive=self.target.positive, threshold=self.threshold)
 
     def to_bytes(self) -> bytes:
         """The canonical manifest, as it lies on disk."""
@@ -131,6 +159,28 @@ def check_manifest(manifest: Manifest, place: str) -> None:
         raise BundleError(f"{place}: {problem}")
 
 
+def _task_problems(manifest: Manifest) -> Iterator[str]:
+    """What does not belong together among task, target and threshold."""
+    task, target = manifest.task, manifest.target
+    count = len(target.classes)
+    if task == "binary":
+        if count != 2:
+            yield f"a binary target has two classes, not {count}"
+        if target.positive is None:
+            yield "a binary target says which class is the positive one"
+        if manifest.threshold is None:
+            yield "a binary task has a threshold"
+        return
+    if task == "multiclass" and count < 3:
+        yield f"a multiclass target has three classes or more, not {count}"
+    if task == "regression" and count:
+        yield f"a regression has no classes, not {count}"
+    if target.positive is not None:
+        yield f"a {task} target has no positive class"
+    if manifest.threshold is not None:
+        yield f"a {task} task has no threshold"
+
+
 def _problems(manifest: Manifest) -> Iterator[str]:
     yield from _file_problems(manifest)
     names = [column.name for column in manifest.inputs]
@@ -138,8 +188,9 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     yield from (f"two inputs are called {name!r}" for name, count in told_apart.items() if count > 1)
     if manifest.target.name in names:
         yield f"the target {manifest.target.name!r} is an input too"
-    if manifest.target.classes[0] == manifest.target.classes[1]:
-        yield f"both classes are {manifest.target.positive!r}"
+    twice = [name for name, count in Counter(manifest.target.classes).items() if count > 1]
+    if twice:
+        yield f"both classes are {twice[0]!r}" if manifest.task == "binary" else f"the class {twice[0]!r} stands there twice"
     yield from _unreadable([*names, manifest.target.name, *manifest.target.classes, *manifest.groups, manifest.id or "id"])
     for column in manifest.inputs:
         yield from _input_problems(column)

@@ -1,4 +1,4 @@
-"""The metrics of a binary task, each a function of (labels 0/1, probabilities, threshold) and of weights on the rows.
+"""What a metric is, for every task, and those of a binary one: functions of answers and labels, and of weights on the rows.
 
 `METRICS` is the table: `METRICS["roc_auc"](labels, probabilities, threshold)` gives the value. Resampling asks a metric for
 its statistic instead, which maps weights of shape (b, n) to b values, so that both come from one definition.
@@ -8,23 +8,60 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.manifest import Task
+
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Targets = Labels | Floats
+"""What is true of each row, shape (n,): a class by its number, or the value of a regression."""
 Statistic = Callable[[Floats], Floats]
 
 BINS = 10
+
+
+class Answers(Protocol):
+    """One model's answers to the rows, whatever its task."""
+
+    @property
+    def task(self) -> Task:
+        """Which task they are answers of; `metrics_of` knows its metrics."""
+
+    @property
+    def raw(self) -> Floats:
+        """The answers as the runtime gives them, shape (n,) or (n, classes)."""
+
+    @property
+    def strange(self) -> int:
+        """How many of them are not what the task's answers can be, NaN for one; no metric is defined then."""
+
+    @property
+    def given(self) -> Labels | None:
+        """The number of the class that each row is given, shape (n,); None for a regression."""
+
+    def of(self, raw: Floats) -> Self:
+        """Other answers of the same model."""
+
+    def only(self, rows: NDArray[np.bool_]) -> Self:
+        """The answers to some of the rows, by a mask of shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scores:
     """One model's probabilities of the positive class, shape (n,), and the threshold from which it answers positive."""
 
+    task: ClassVar[Task] = "binary"
     probabilities: Floats
     threshold: float
+
+    @property
+    def raw(self) -> Floats:
+        """The probabilities."""
+        return self.probabilities
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -36,9 +73,18 @@ class Scores:
         """How many answers are no probability: NaN, infinite, below 0 or above 1."""
         return int((~((self.probabilities >= 0) & (self.probabilities <= 1))).sum())
 
+    @property
+    def given(self) -> Labels:
+        """The class that each row is given: 1 where it is positive."""
+        return self.positive.astype(np.int64)
+
+    def of(self, raw: Floats) -> Scores:
+        """Other probabilities of the same model."""
+        return Scores(probabilities=raw, threshold=self.threshold)
+
     def only(self, rows: NDArray[np.bool_]) -> Scores:
         """The answers to some of the rows, by a mask of shape (n,)."""
-        return Scores(probabilities=self.probabilities[rows], threshold=self.threshold)
+        return self.of(self.probabilities[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,34 +95,37 @@ class Metric:
     title: str
     higher_is_better: bool
     uses_threshold: bool = False
-    parts: Callable[[Labels, Scores], Floats] | None = None
+    parts: Callable[[Any, Any], Floats] | None = None
     combine: Callable[[Floats], Floats] | None = None
-    ranked: Callable[[Labels, Floats], Statistic] | None = None
+    ranked: Callable[[Any, Floats], Statistic] | None = None
 
     def __call__(self, labels: Labels, probabilities: Floats, threshold: float = 0.5) -> float:
         """The metric's value; NaN without rows, where an answer is no probability, or where a missing class leaves it undefined."""
-        scores = Scores(probabilities=np.asarray(probabilities, dtype=np.float64), threshold=threshold)
-        if len(labels) == 0 or scores.strange:
-            return float("nan")
-        return float(self.statistic(np.asarray(labels), scores)(np.ones((1, len(labels))))[0])
+        return self.value(np.asarray(labels), Scores(probabilities=np.asarray(probabilities, dtype=np.float64), threshold=threshold))
 
-    def statistic(self, labels: Labels, scores: Scores) -> Statistic:
+    def value(self, labels: Targets, answers: Answers) -> float:
+        """The metric's value for answers of its task; NaN without rows, where an answer is strange, or where it is undefined."""
+        if len(labels) == 0 or answers.strange:
+            return float("nan")
+        return float(self.statistic(labels, answers)(np.ones((1, len(labels))))[0])
+
+    def statistic(self, labels: Targets, scores: Answers) -> Statistic:
         """The metric as a function of weights, shape (b, n), that add up to n in each line; gives shape (b,)."""
         if self.ranked is not None:
-            return self.ranked(labels, scores.probabilities)
+            return self.ranked(labels, scores.raw)
         parts, combine = self._sums(labels, scores)
         return lambda weights: combine(weights @ parts / parts.shape[0])
 
-    def leave_one_out(self, labels: Labels, scores: Scores, strata: Labels) -> Floats | None:
+    def leave_one_out(self, labels: Targets, scores: Answers, strata: Labels) -> Floats | None:
         """The metric without each row in turn, in O(n), shape (n,); None for ranked metrics.
 
-        The other rows of its stratum stand in for the row, as they do in a bootstrap within `strata` (0/1, shape (n,)).
+        The other rows of its stratum stand in for the row, as they do in a bootstrap within `strata` (shape (n,)).
         """
         if self.ranked is not None:
             return None
         parts, combine = self._sums(labels, scores)
         totals = np.broadcast_to(parts.sum(axis=0), parts.shape).copy()
-        for stratum in (0, 1):
+        for stratum in np.unique(strata):
             rows = strata == stratum
             count = int(rows.sum())
             if count > 1:
@@ -84,7 +133,7 @@ class Metric:
                 totals[rows] += (mean - parts[rows]) * count / (count - 1)
         return combine(totals / len(labels))
 
-    def _sums(self, labels: Labels, scores: Scores) -> tuple[Floats, Callable[[Floats], Floats]]:
+    def _sums(self, labels: Targets, scores: Answers) -> tuple[Floats, Callable[[Floats], Floats]]:
         if self.parts is None or self.combine is None:
             raise TypeError(f"the metric {self.name} has neither parts nor ranks")
         return self.parts(labels, scores), self.combine

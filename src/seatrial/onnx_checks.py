@@ -25,6 +25,9 @@ def _words(text: str) -> frozenset[str]:
 
 
 OUTPUT = "probability"
+OUTPUTS = {"binary": OUTPUT, "multiclass": "probabilities", "regression": "value"}
+"""The one output of a bundle's model for each task: shape (n,), of multiclass (n, classes)."""
+
 IR_VERSIONS = range(4, 15)
 OPSETS = {"": range(9, 29), "ai.onnx.ml": range(1, 6)}
 MAX_ELEMENTS = 2**23
@@ -123,16 +126,28 @@ def _signature_problems(graph: Any, manifest: Manifest) -> Iterator[str]:
         different = sorted({*found} ^ {*wanted}) or sorted(name for name in wanted if found.count(name) > 1)
         yield f"its inputs are not the manifest's: {', '.join(map(ascii, different[:5]))}"
         return
-    if [value.name for value in graph.output] != [OUTPUT]:
-        yield f"a bundle's model has the one output {OUTPUT!r}; this one has {[value.name[:80] for value in graph.output[:5]]}"
+    output = OUTPUTS[manifest.task]
+    if [value.name for value in graph.output] != [output]:
+        yield f"a bundle's model has the one output {output!r}; this one has {[value.name[:80] for value in graph.output[:5]]}"
     for value in (*graph.input, *graph.output):
         kind, expected = value.type.tensor_type, wanted.get(value.name, _FLOAT)
         if kind.elem_type != expected:
             yield f"{value.name!r} holds type {kind.elem_type} of ONNX, the manifest asks for {expected}"
-        if len(kind.shape.dim) != 1 or kind.shape.dim[0].HasField("dim_value"):
-            yield f"{value.name!r} must have the shape (n,)"
-    if {tensor.name for tensor in graph.initializer} & {*found, OUTPUT}:
+        width = answer_shape(manifest) if value.name == output else ()
+        if _sizes(kind) != (None, *width):
+            yield f"{value.name!r} must have the shape (n, {width[0]})" if width else f"{value.name!r} must have the shape (n,)"
+    if {tensor.name for tensor in graph.initializer} & {*found, output}:
         yield "a constant has the name of an input or of the output"
+
+
+def answer_shape(manifest: Manifest) -> tuple[int, ...]:
+    """The shape of the answer to one row: one number, or one probability for each class of a multiclass task."""
+    return (len(manifest.target.classes),) if manifest.task == "multiclass" else ()
+
+
+def _sizes(kind: Any) -> tuple[int | None, ...]:
+    """The declared sizes of a tensor, None where one is free."""
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)
 
 
 def _node_problems(node: Any) -> Iterator[str]:

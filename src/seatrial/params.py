@@ -19,8 +19,8 @@ from seatrial.convert import Problem, convert
 from seatrial.errors import ParamsError, UsageError
 from seatrial.files import sha256_json
 from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
+from seatrial.manifest import Task
 
-Task = Literal["binary"]
 Tier = Literal["blocking", "advisory"]
 MetricTier = Literal["critical", "supporting", "advisory"]
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -33,6 +33,8 @@ Text = Annotated[str, Meta(min_length=1)]
 
 METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("roc_auc", "pr_auc", "f1", "weighted_f1", "accuracy", "log_loss", "brier", "calibration_error"),
+    "multiclass": ("accuracy", "macro_f1", "weighted_f1", "log_loss", "brier"),
+    "regression": ("mae", "rmse", "r2", "median_absolute_error"),
 }
 """The metrics that may stand under `model.primary` and `gate.metrics`, for each task."""
 
@@ -290,8 +292,10 @@ class Settings(Section, frozen=True, kw_only=True):
         return sha256_json(told)
 
     def __post_init__(self) -> None:
-        """Refuse metrics that the task does not have."""
+        """Refuse metrics and a positive class that the task does not have."""
         known = METRICS[self.model.task]
+        if self.model.task != "binary" and self.data.positive is not None:
+            raise PlacedError(f"a {self.model.task} task has no positive class; remove it", "data", "positive")
         places = [(("model", "primary"), self.model.primary), *((("gate", "metrics", name), name) for name in self.gate.metrics)]
         if self.gate.slices.metric is not None:
             places.append((("gate", "slices", "metric"), self.gate.slices.metric))

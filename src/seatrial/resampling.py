@@ -1,9 +1,9 @@
 """Uncertainty of a metric, of one model or between two on the same rows: bootstrap, and DeLong for ROC AUC.
 
-All resamples are shared by both models and by all metrics. A comparison draws within each class. One model's own value is
-drawn from all rows: the share of positives is a chance of the sample too, and F1 moves with it (bounds that ought to hold
-95 % of the time held 89 % when it was kept). Resamples are weights on the rows, made a chunk at a time, so that memory stays
-bounded however many rows there are.
+All resamples are shared by both models and by all metrics. A comparison draws within each class, of a regression from all
+rows. One model's own value is drawn from all rows: the share of positives is a chance of the sample too, and F1 moves with it
+(bounds that ought to hold 95 % of the time held 89 % when it was kept). Resamples are weights on the rows, made a chunk at a
+time, so that memory stays bounded however many rows there are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.metrics import METRICS, Floats, Labels, Metric, Scores, Statistic
+from seatrial.metrics import Answers, Floats, Labels, Metric, Scores, Statistic, Targets
+from seatrial.metrics_tasks import metrics_of
 from seatrial.statistics import Estimate, NormalEstimate, ProportionEstimate, normal_cdf, normal_quantile, paired_proportions
 
 CHUNK_CELLS = 2_000_000
@@ -74,40 +75,45 @@ class BootstrapEstimate:
         return normal_cdf(shifted / max(1 + self.acceleration * shifted, 1e-6) - self.bias)
 
 
-def estimate_metrics(names: Iterable[str], labels: Labels, scores: Scores, *, resamples: int, seed: int) -> dict[str, Estimate]:
+def estimate_metrics(names: Iterable[str], labels: Targets, scores: Answers, *, resamples: int, seed: int) -> dict[str, Estimate]:
     """Each metric of one model with its uncertainty; ROC AUC by DeLong, accuracy by Wilson, the others by bootstrap."""
     strata = np.zeros(len(labels), dtype=np.int64)
     found: dict[str, Estimate] = {}
     samples: dict[str, _Sample] = {}
     for name in names:
-        if name == "roc_auc":
+        if name == "roc_auc" and isinstance(scores, Scores):
             found[name] = delong(labels, scores.probabilities)
         elif name == "accuracy":
-            right = int(((labels == 1) == scores.positive).sum())
-            found[name] = ProportionEstimate(successes=right, rows=len(labels))
+            found[name] = ProportionEstimate(successes=int(_right(labels, scores).sum()), rows=len(labels))
         else:
-            samples[name] = _sample(METRICS[name], labels, scores, strata)
+            samples[name] = _sample(metrics_of(scores.task)[name], labels, scores, strata)
     return found | _bootstrap(samples, strata, "bootstrap", resamples=resamples, seed=seed)
 
 
 def estimate_differences(
-    names: Iterable[str], labels: Labels, challenger: Scores, champion: Scores, *, resamples: int, seed: int
+    names: Iterable[str], labels: Targets, challenger: Answers, champion: Answers, *, resamples: int, seed: int
 ) -> dict[str, Estimate]:
     """Challenger minus champion on the same rows, for each metric; accuracy by its discordant rows."""
+    strata = np.zeros(len(labels), dtype=np.int64) if challenger.task == "regression" else np.asarray(labels, dtype=np.int64)
     found: dict[str, Estimate] = {}
     samples: dict[str, _Sample] = {}
     for name in names:
-        if name == "roc_auc":
+        if name == "roc_auc" and isinstance(challenger, Scores) and isinstance(champion, Scores):
             found[name] = delong_difference(labels, challenger.probabilities, champion.probabilities)
         elif name == "accuracy":
             found[name] = _accuracy_difference(labels, challenger, champion)
         else:
-            samples[name] = _difference(METRICS[name], labels, challenger, champion)
-    return found | _bootstrap(samples, labels, "paired bootstrap", resamples=resamples, seed=seed)
+            samples[name] = _difference(metrics_of(challenger.task)[name], labels, challenger, champion, strata)
+    return found | _bootstrap(samples, strata, "paired bootstrap", resamples=resamples, seed=seed)
 
 
-def _accuracy_difference(labels: Labels, challenger: Scores, champion: Scores) -> Estimate:
-    right, was_right = challenger.positive == (labels == 1), champion.positive == (labels == 1)
+def _right(labels: Targets, answers: Answers) -> NDArray[np.bool_]:
+    """Which rows are given their class, shape (n,)."""
+    return np.asarray(answers.given == labels, dtype=np.bool_)
+
+
+def _accuracy_difference(labels: Targets, challenger: Answers, champion: Answers) -> Estimate:
+    right, was_right = _right(labels, challenger), _right(labels, champion)
     return paired_proportions(int((right & ~was_right).sum()), int((~right & was_right).sum()), len(labels))
 
 
@@ -119,12 +125,12 @@ class _Sample:
     without: Floats | None
 
 
-def _sample(metric: Metric, labels: Labels, scores: Scores, strata: Labels) -> _Sample:
+def _sample(metric: Metric, labels: Targets, scores: Answers, strata: Labels) -> _Sample:
     return _Sample(statistic=metric.statistic(labels, scores), without=metric.leave_one_out(labels, scores, strata))
 
 
-def _difference(metric: Metric, labels: Labels, challenger: Scores, champion: Scores) -> _Sample:
-    new, old = (_sample(metric, labels, scores, labels) for scores in (challenger, champion))
+def _difference(metric: Metric, labels: Targets, challenger: Answers, champion: Answers, strata: Labels) -> _Sample:
+    new, old = (_sample(metric, labels, scores, strata) for scores in (challenger, champion))
     without = None if new.without is None or old.without is None else new.without - old.without
     return _Sample(statistic=lambda weights: new.statistic(weights) - old.statistic(weights), without=without)
 
@@ -153,7 +159,7 @@ def _estimate(sample: _Sample, strata: Labels, replicates: Floats, method: str) 
 def _acceleration(without: Floats, strata: Labels) -> float:
     """Efron's acceleration for several samples: Σl³/n_s³ / 6(Σl²/n_s²)^{3/2}, l by jackknife (Davison and Hinkley 1997, 5.3)."""
     influence = np.zeros_like(without)
-    for stratum in (0, 1):
+    for stratum in np.unique(strata):
         rows = strata == stratum
         count = int(rows.sum())
         if count > 1:
@@ -163,9 +169,9 @@ def _acceleration(without: Floats, strata: Labels) -> float:
 
 
 def stratified_weights(strata: Labels, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each row was drawn in each resample, a chunk at a time, shape (b, n); each stratum (0/1) keeps its size."""
+    """How often each row was drawn in each resample, a chunk at a time, shape (b, n); each stratum keeps its size."""
     generator = np.random.default_rng(seed)
-    parts = [rows for rows in (np.flatnonzero(strata != 1), np.flatnonzero(strata == 1)) if len(rows)]
+    parts = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     chunk = max(1, CHUNK_CELLS // max(len(strata), 1))
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)
@@ -181,13 +187,13 @@ def _drawn(generator: np.random.Generator, size: int, count: int) -> NDArray[np.
     return np.bincount(draws.ravel(), minlength=size * count).reshape(size, count)
 
 
-def delong(labels: Labels, probabilities: Floats) -> NormalEstimate:
+def delong(labels: Targets, probabilities: Floats) -> NormalEstimate:
     """ROC AUC with its standard error (DeLong et al. 1988); NaN where a class is missing."""
     values, covariance = _delong(labels, probabilities[None, :])
     return NormalEstimate(value=float(values[0]), error=_root(covariance[0, 0]), method="DeLong")
 
 
-def delong_difference(labels: Labels, challenger: Floats, champion: Floats) -> NormalEstimate:
+def delong_difference(labels: Targets, challenger: Floats, champion: Floats) -> NormalEstimate:
     """Difference of two ROC AUCs on the same rows with its standard error (DeLong et al. 1988)."""
     values, covariance = _delong(labels, np.stack([challenger, champion]))
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
@@ -199,7 +205,7 @@ def _root(variance: float) -> float:
     return float(np.sqrt(variance)) if not variance < 1e-15 else 0.0
 
 
-def _delong(labels: Labels, scores: Floats) -> tuple[Floats, Floats]:
+def _delong(labels: Targets, scores: Floats) -> tuple[Floats, Floats]:
     """ROC AUC of each line of `scores`, shape (k, n), and their covariance, by midranks in O(n log n) (Sun and Xu 2014)."""
     positive, negative = scores[:, labels == 1], scores[:, labels != 1]
     m, n = positive.shape[1], negative.shape[1]

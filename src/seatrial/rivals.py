@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.checks.behaviour import ANSWERS
 from seatrial.checks.comparison import Question, anchor_check, answer, look_check, metric_questions
 from seatrial.checks.performance import Level
 from seatrial.checks.slices import slice_questions, small_slices
-from seatrial.metrics import METRICS, Labels, Scores
+from seatrial.gate_tasks import Rows, count_rows
+from seatrial.metrics import Answers, Targets
 from seatrial.params import Gate, MetricPolicy
 from seatrial.verdict import Check, Outcome
-
-MIN_PER_CLASS = 10
-"""Rows of either class under which no interval is worth its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,7 +31,7 @@ class Rival:
     inputs that one of the two reads and the other does not. `same_bundle` is true where the digests are equal.
     """
 
-    scores: Scores | None = None
+    scores: Answers | None = None
     problem: str | None = None
     gone: bool = False
     same_bundle: bool = False
@@ -48,24 +47,25 @@ class Field:
     `look` counts how many bundles were judged on these rows, this one included.
     """
 
-    labels: Labels
-    challenger: Scores
+    labels: Targets
+    challenger: Answers
     champion: Rival | None
     anchor: Rival | None
     slices: Mapping[str, Sequence[str]]
     look: int = 1
 
 
-def rival_checks(policy: Gate, champion: Rival | None, anchor: Rival | None, labels: Labels, environment: str) -> Iterator[Check]:
+def rival_checks(policy: Gate, field: Field, environment: str) -> Iterator[Check]:
     """Which champion there is to compare with, and which anchor: each case has its own name and sentence."""
+    champion, anchor = field.champion, field.anchor
     if champion is None:
         yield _first_release(policy, environment)
     else:
-        yield from _unreadable("champion", champion, labels)
+        yield from _unreadable("champion", champion, field)
         if champion.only_challenger or champion.only_champion:
             yield _other_inputs(champion)
     if anchor is not None and not anchor.same_bundle:
-        yield from _unreadable("anchor", anchor, labels)
+        yield from _unreadable("anchor", anchor, field)
 
 
 def _first_release(policy: Gate, environment: str) -> Check:
@@ -79,7 +79,7 @@ def _first_release(policy: Gate, environment: str) -> Check:
     return Check(name=name, outcome=Outcome.INCONCLUSIVE, message=message)
 
 
-def _unreadable(who: str, rival: Rival, labels: Labels) -> Iterator[Check]:
+def _unreadable(who: str, rival: Rival, field: Field) -> Iterator[Check]:
     remedy = "" if who == "champion" else "; set the alias anchor to a version that can be read, or delete it"
     if rival.gone:
         message = f"the {who} stands in the registry, but its bytes are gone, so nothing can be compared: {rival.problem}{remedy}"
@@ -87,10 +87,10 @@ def _unreadable(who: str, rival: Rival, labels: Labels) -> Iterator[Check]:
     elif rival.scores is None or rival.problem is not None:
         message = f"the {who} cannot be scored, so nothing can be compared: {rival.problem or 'it gave no answers'}{remedy}"
         yield Check(name=f"{who}.unreadable", outcome=Outcome.ERROR, message=message)
-    elif rival.scores.strange or len(rival.scores.probabilities) != len(labels):
+    elif comparable(rival, field.labels, field.challenger) is None:
         message = (
-            f"the {who} cannot be compared with: {rival.scores.strange:,} of its {len(rival.scores.probabilities):,} answers "
-            f"to {len(labels):,} rows are no probabilities{remedy}"
+            f"the {who} cannot be compared with: {rival.scores.strange:,} of its {len(rival.scores.raw):,} answers "
+            f"to {len(field.labels):,} rows are no {ANSWERS[rival.scores.task]}{remedy}"
         )
         yield Check(name=f"{who}.unreadable", outcome=Outcome.ERROR, message=message, observed=rival.scores.strange, limit=0)
 
@@ -107,11 +107,12 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def comparable(rival: Rival | None, labels: Labels) -> Scores | None:
-    """A rival's scores, where they can be compared with."""
+def comparable(rival: Rival | None, labels: Targets, challenger: Answers) -> Answers | None:
+    """A rival's scores, where they are to the same rows, of the same task and shape as the challenger's, and none is strange."""
     if rival is None or rival.scores is None or rival.problem is not None or rival.same_bundle:
         return None
-    return rival.scores if not rival.scores.strange and len(rival.scores.probabilities) == len(labels) else None
+    scores, shape = rival.scores, (len(labels), *challenger.raw.shape[1:])
+    return scores if scores.task == challenger.task and scores.raw.shape == shape and not scores.strange else None
 
 
 def compared(policy: Gate, primary: str, field: Field, level: Level) -> tuple[Check, ...]:
@@ -136,34 +137,33 @@ def _slices(policy: Gate, primary: str, field: Field, level: Level, said: list[C
         return []
     labels, challenger, champion, kept = known
     slices = {column: [value for value, keep in zip(values, kept, strict=True) if keep] for column, values in field.slices.items()}
-    said.extend(small_slices(policy.slices, labels, slices))
+    said.extend(small_slices(policy.slices, labels, slices, challenger))
     return slice_questions(policy.slices, primary, labels, slices, challenger, champion, level)
 
 
 def _unlearned(
     name: str, rival: Rival | None, policy: Gate, field: Field, said: list[Check]
-) -> tuple[Labels, Scores, Scores, NDArray[np.bool_]] | None:
+) -> tuple[Targets, Answers, Answers, NDArray[np.bool_]] | None:
     """Labels and both scores on the rows that the rival was not trained on (on the others it knows the answers), and which those are."""
-    scores = comparable(rival, field.labels)
+    scores = comparable(rival, field.labels, field.challenger)
     if rival is None or scores is None:
         return None
     kept = np.ones(len(field.labels), dtype=bool) if rival.learned is None else ~rival.learned
     if kept.all():
         return field.labels, field.challenger, scores, kept
-    check = _trained_on(name, policy, field.labels[kept], int((~kept).sum()))
+    check = _trained_on(name, policy, count_rows(field.labels[kept], field.challenger), int((~kept).sum()))
     said.append(check)
     return (field.labels[kept], field.challenger.only(kept), scores.only(kept), kept) if check.outcome is Outcome.PASS else None
 
 
-def _trained_on(name: str, policy: Gate, labels: Labels, learned: int) -> Check:
+def _trained_on(name: str, policy: Gate, left: Rows, learned: int) -> Check:
     """Whether enough rows are left to compare on."""
-    rows, positives = len(labels), int((labels == 1).sum())
-    enough = rows >= policy.min_test_rows and min(positives, rows - positives) >= MIN_PER_CLASS
-    message = f"{learned:,} held-out rows were trained on by the {name} and are left out of the comparison; {rows:,} are left"
+    message = f"{learned:,} held-out rows were trained on by the {name} and are left out of the comparison; {left.count:,} are left"
+    enough = left.enough(policy)
     if not enough:
-        message = f"{message}: too few ({policy.min_test_rows:,} rows and {MIN_PER_CLASS} of each class are needed)"
+        message = f"{message}: too few ({left.needed(policy)})"
     outcome = Outcome.PASS if enough else Outcome.INCONCLUSIVE
-    return Check(name=f"{name}.trained_on", outcome=outcome, message=message, observed=rows, limit=policy.min_test_rows)
+    return Check(name=f"{name}.trained_on", outcome=outcome, message=message, observed=left.count, limit=policy.min_test_rows)
 
 
 def _anchor(policy: Gate, primary: str, field: Field, level: Level) -> Check:
@@ -176,5 +176,5 @@ def _anchor(policy: Gate, primary: str, field: Field, level: Level) -> Check:
     known = _unlearned("anchor", field.anchor or field.champion, policy, field, [])
     if known is None:
         return anchor_check(None, level, standing=f"{standing}; it could not be compared with")
-    asked = {METRICS[primary].name: MetricPolicy(margin=0)}
+    asked = {primary: MetricPolicy(margin=0)}
     return anchor_check(metric_questions(asked, *known[:3], level, name="anchor")[0], level, standing=standing)

@@ -47,7 +47,7 @@ class SuiteResult:
 
 
 class Model:
-    """A bundle as a test sees it: rows in, probabilities of the positive class out, through the serving runtime."""
+    """A bundle as a test sees it: rows in, answers out, through the serving runtime."""
 
     def __init__(self, bundle: Bundle) -> None:
         """Load the bundle into ONNX Runtime."""
@@ -58,11 +58,11 @@ class Model:
         self.digest: str = bundle.digest
 
     def score(self, rows: pl.DataFrame) -> NDArray[np.float64]:
-        """Probability of the positive class for each row, shape (n,)."""
+        """The answer to each row: probability of the positive class, probabilities of each class (n, classes), or value."""
         return self._runtime.score_frame(rows)
 
     def predict(self, rows: pl.DataFrame) -> list[str]:
-        """The class of each row, by the bundle's threshold."""
+        """The class of each row, by the bundle's threshold or the likeliest; BundleError for a regression."""
         return self._runtime.labels(self.score(rows))
 
 
@@ -127,12 +127,11 @@ test_data.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")
-def labels(model: Model, test_data: pl.DataFrame) -> NDArray[np.int64]:
-    """Whether each held-out row is of the positive class, as 0 and 1."""
-    import numpy as np
+def labels(model: Model, test_data: pl.DataFrame) -> NDArray[np.int64] | NDArray[np.float64]:
+    """What is true of each held-out row: 0 and 1 (the positive class), the number of its class, or the value of a regression."""
+    from seatrial.evidence import labels_of
 
-    target = model.manifest.target
-    return np.asarray(test_data[target.name].cast(str) == target.positive, dtype=np.int64)
+    return labels_of(model.manifest, test_data)
 
 
 class Collector:

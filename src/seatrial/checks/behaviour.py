@@ -1,4 +1,4 @@
-"""Behaviour: what a model must do whatever it has learnt: answer with probabilities, always the same, as it promised.
+"""Behaviour: what a model must do whatever it has learnt: answer with probabilities or numbers, always the same, as it promised.
 
 Each function judges evidence that somebody else measured; none of them loads a model.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from seatrial.metrics import Floats, Scores
+from seatrial.manifest import Task
+from seatrial.metrics import Answers, Floats, Scores
 from seatrial.verdict import Check, Outcome
 
 TOLERANCE = 1e-5
-"""How far an answer may lie from the one that was recorded: ONNX computes in 32 bits, scikit-learn in 64."""
+"""How far an answer may lie from the one that was recorded: ONNX computes in 32 bits, scikit-learn in 64.
+
+Of answers beyond 1, as a regression's may be, it is this share of the recorded one.
+"""
 MEGABYTE = 1_000_000
 
 Kind = Literal["missing", "unseen", "range"]
@@ -25,6 +29,14 @@ _KINDS = {
     "unseen": "categories that training never saw",
     "range": "numbers far outside the training range",
 }
+
+ONE_ANSWER: dict[Task, str] = {
+    "binary": "probability between 0 and 1",
+    "multiclass": "probabilities that add up to 1",
+    "regression": "finite number",
+}
+ANSWERS: dict[Task, str] = {"binary": "probabilities", "multiclass": "probabilities", "regression": "finite numbers"}
+"""What the answers of a task must be, in words: each, and all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,19 +51,24 @@ class Perturbation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """Answers that the bundle promised, and those that it gives now, row by row."""
+    """Answers that the bundle promised, and those that it gives now, row by row: a number, or one for each class."""
 
-    promised: Sequence[float]
-    given: Sequence[float]
+    promised: Sequence[Any]
+    given: Sequence[Any]
 
 
-def probabilities_check(scores: Scores, name: str = "behaviour.probabilities") -> Check:
-    """Whether each held-out row gets a probability from 0 to 1; it is an error where not, for nothing else can be judged."""
-    rows, strange = len(scores.probabilities), scores.strange
+def probabilities_check(scores: Answers, name: str = "behaviour.probabilities") -> Check:
+    """Whether each held-out row gets a probability from 0 to 1; it is an error where not, for nothing else can be judged.
+
+    Of a multiclass task each row must get probabilities that add up to 1, of a regression a finite number.
+    """
+    rows, strange = len(scores.raw), scores.strange
     if rows == 0:
         return Check(name=name, outcome=Outcome.INCONCLUSIVE, message="there are no answers", observed=0)
     outcome = Outcome.ERROR if strange else Outcome.PASS
-    words = f"{strange} of {rows:,} answers are no probability between 0 and 1" if strange else f"all {rows:,} answers are probabilities"
+    words = (
+        f"{strange} of {rows:,} answers are no {ONE_ANSWER[scores.task]}" if strange else f"all {rows:,} answers are {ANSWERS[scores.task]}"
+    )
     return Check(name=name, outcome=outcome, message=words, observed=strange, limit=0)
 
 
@@ -99,7 +116,7 @@ def _agreement(name: str, what: str, answers: Recorded) -> Check:
         return Check(name=name, outcome=Outcome.ERROR, message=message, observed=len(given), limit=len(promised))
     if len(promised) == 0:
         return Check(name=name, outcome=Outcome.INCONCLUSIVE, message=f"there are no {what}")
-    distances = np.abs(promised - given)
+    distances = (np.abs(promised - given) / np.maximum(np.abs(promised), 1)).reshape(len(promised), -1).max(axis=1)
     if not np.isfinite(distances).all():
         message = f"{int((~np.isfinite(distances)).sum())} of {len(distances)} {what} have an answer that is no number"
         return Check(name=name, outcome=Outcome.ERROR, message=message, limit=TOLERANCE)
@@ -111,16 +128,19 @@ def _agreement(name: str, what: str, answers: Recorded) -> Check:
     return Check(name=name, outcome=outcome, message=message, observed=float(distances.max()), limit=TOLERANCE)
 
 
-def robustness_checks(perturbations: Sequence[Perturbation], threshold: float) -> tuple[Check, ...]:
-    """Whether disturbed rows still get probabilities, one check for each kind; how many labels change is shown and not judged."""
+def robustness_checks(perturbations: Sequence[Perturbation], model: Answers) -> tuple[Check, ...]:
+    """Whether disturbed rows still get answers of `model`'s kind, one check for each kind of disturbance.
+
+    How many labels change is shown and not judged.
+    """
     kinds = dict.fromkeys(one.kind for one in perturbations)
-    return tuple(_robustness(kind, [one for one in perturbations if one.kind == kind], threshold) for kind in kinds)
+    return tuple(_robustness(kind, [one for one in perturbations if one.kind == kind], model) for kind in kinds)
 
 
-def _robustness(kind: Kind, found: Sequence[Perturbation], threshold: float) -> Check:
+def _robustness(kind: Kind, found: Sequence[Perturbation], model: Answers) -> Check:
     name = f"behaviour.{kind}"
     answers = sum(len(one.after) for one in found)
-    strange = {one.column: count for one in found if (count := Scores(probabilities=one.after, threshold=threshold).strange)}
+    strange = {one.column: count for one in found if (count := model.of(one.after).strange)}
     lost = [one.column for one in found if len(one.after) != len(one.before)]
     if lost:
         message = f"{_KINDS[kind]}: not every row is answered where {', '.join(lost[:5])} is disturbed"
@@ -129,15 +149,26 @@ def _robustness(kind: Kind, found: Sequence[Perturbation], threshold: float) -> 
         return Check(name=name, outcome=Outcome.INCONCLUSIVE, message=f"{_KINDS[kind]}: no row was tried")
     if strange:
         columns = ", ".join(list(strange)[:5])
-        message = f"{_KINDS[kind]}: {sum(strange.values()):,} of {answers:,} answers are no probability, in {columns}"
+        kin = "probability" if model.task == "binary" else ONE_ANSWER[model.task]
+        message = f"{_KINDS[kind]}: {sum(strange.values()):,} of {answers:,} answers are no {kin}, in {columns}"
         return Check(name=name, outcome=Outcome.FAIL, message=message, observed=sum(strange.values()), limit=0)
-    changed = {one.column: float(((one.before >= threshold) != (one.after >= threshold)).mean()) for one in found if len(one.after)}
-    most = max(changed, key=changed.__getitem__)
     message = (
-        f"{_KINDS[kind]} in {len(found)} {'column' if len(found) == 1 else 'columns'}: all {answers:,} answers are probabilities; "
-        f"most labels change with {most} ({changed[most]:.1%})"
+        f"{_KINDS[kind]} in {len(found)} {'column' if len(found) == 1 else 'columns'}: all {answers:,} answers are {ANSWERS[model.task]}"
     )
-    return Check(name=name, outcome=Outcome.PASS, message=message, observed=0, limit=0)
+    return Check(name=name, outcome=Outcome.PASS, message=message + _most_changed(found, model), observed=0, limit=0)
+
+
+def _most_changed(found: Sequence[Perturbation], model: Answers) -> str:
+    """Which column moves the most rows into another class; nothing where there are no classes."""
+    changed: dict[str, float] = {}
+    for one in found:
+        before, after = model.of(one.before).given, model.of(one.after).given
+        if before is not None and after is not None and len(after):
+            changed[one.column] = float((before != after).mean())
+    if not changed:
+        return ""
+    most = max(changed, key=changed.__getitem__)
+    return f"; most labels change with {most} ({changed[most]:.1%})"
 
 
 def size_check(size: int, max_mb: float) -> Check:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.checks.performance import Level, interval, is_advisory, needed, rounded
-from seatrial.metrics import METRICS, Labels, Metric, Scores
+from seatrial.metrics import Answers, Metric, Targets
+from seatrial.metrics_tasks import metrics_of
 from seatrial.params import MetricPolicy, MetricTier
 from seatrial.resampling import estimate_differences
 from seatrial.statistics import Estimate, equal_power, holm, look_level, rows_for_power, settle
@@ -68,20 +69,20 @@ class Question:
 
 
 def metric_questions(
-    policy: Mapping[str, MetricPolicy], labels: Labels, challenger: Scores, rival: Scores, level: Level, *, name: str = "champion"
+    policy: Mapping[str, MetricPolicy], labels: Targets, challenger: Answers, rival: Answers, level: Level, *, name: str = "champion"
 ) -> list[Question]:
     """One question for each metric with `margin` or `must_improve`; against another rival than the champion, each with `margin`."""
-    champion = name == "champion"
+    champion, metrics = name == "champion", metrics_of(challenger.task)
     wanted = {key: one for key, one in policy.items() if one.margin is not None or (one.must_improve and champion)}
     found = estimate_differences(wanted, labels, challenger, rival, resamples=level.resamples, seed=level.seed)
     return [
         Question(
             name=f"performance.{key}.{name}",
-            what=METRICS[key].title,
-            metric=METRICS[key],
+            what=metrics[key].title,
+            metric=metrics[key],
             rival=f"the {name}",
             difference=found[key],
-            values=both(METRICS[key], labels, challenger, rival),
+            values=both(metrics[key], labels, challenger, rival),
             rows=len(labels),
             margin=0.0 if one.must_improve and champion else float(one.margin or 0),
             tier=one.tier,
@@ -91,14 +92,13 @@ def metric_questions(
     ]
 
 
-def both(metric: Metric, labels: Labels, challenger: Scores, rival: Scores) -> tuple[float, float]:
+def both(metric: Metric, labels: Targets, challenger: Answers, rival: Answers) -> tuple[float, float]:
     """A metric's value for the challenger and for the other model."""
-    first, second = (metric(labels, one.probabilities, one.threshold) for one in (challenger, rival))
-    return first, second
+    return metric.value(labels, challenger), metric.value(labels, rival)
 
 
 def comparison_checks(
-    policy: Mapping[str, MetricPolicy], labels: Labels, challenger: Scores, champion: Scores, level: Level
+    policy: Mapping[str, MetricPolicy], labels: Targets, challenger: Answers, champion: Answers, level: Level
 ) -> tuple[Check, ...]:
     """Compare with the champion on the same rows: no worse than the margin, or better where a metric must improve."""
     return answer(metric_questions(policy, labels, challenger, champion, level), level)

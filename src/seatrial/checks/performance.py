@@ -11,7 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seatrial.metrics import METRICS, Labels, Metric, Scores
+from seatrial.metrics import Answers, Metric, Targets
+from seatrial.metrics_tasks import metrics_of
 from seatrial.params import MetricPolicy, MetricTier
 from seatrial.resampling import estimate_metrics
 from seatrial.statistics import Estimate, more_rows, settle
@@ -35,16 +36,17 @@ class Level:
         return 1 - self.confidence
 
 
-def floor_checks(policy: Mapping[str, MetricPolicy], labels: Labels, challenger: Scores, level: Level) -> tuple[Check, ...]:
+def floor_checks(policy: Mapping[str, MetricPolicy], labels: Targets, challenger: Answers, level: Level) -> tuple[Check, ...]:
     """Hold each metric to its floor or ceiling: the bound on its far side must keep the limit as well."""
     wanted = {name: one for name, one in policy.items() if one.floor is not None or one.ceiling is not None}
     found = estimate_metrics(wanted, labels, challenger, resamples=level.resamples, seed=level.seed)
+    metrics = metrics_of(challenger.task)
     checks = []
     for name, one in wanted.items():
         if one.floor is not None:
-            checks.append(_floor(METRICS[name], found[name], float(one.floor), one.tier, len(labels), level))
+            checks.append(_floor(metrics[name], found[name], float(one.floor), one.tier, len(labels), level))
         if one.ceiling is not None:
-            checks.append(_ceiling(METRICS[name], found[name], float(one.ceiling), one.tier, len(labels), level))
+            checks.append(_ceiling(metrics[name], found[name], float(one.ceiling), one.tier, len(labels), level))
     return tuple(checks)
 
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from seatrial.checks.comparison import Question, both
 from seatrial.checks.performance import Level
-from seatrial.metrics import METRICS, Labels, Scores
+from seatrial.gate_tasks import count_rows
+from seatrial.metrics import Answers, Targets
+from seatrial.metrics_tasks import metrics_of
 from seatrial.params import Slices
 from seatrial.resampling import estimate_differences
 from seatrial.verdict import Check, Outcome
@@ -57,13 +59,13 @@ def _quarters(series: pl.Series) -> list[str]:
 
 
 def slice_questions(
-    policy: Slices, primary: str, labels: Labels, slices: Mapping[str, Sequence[str]], challenger: Scores, champion: Scores, level: Level
+    policy: Slices, primary: str, labels: Targets, slices: Mapping[str, Sequence[str]], challenger: Answers, champion: Answers, level: Level
 ) -> list[Question]:
     """One question for each slice with enough rows of both classes: is the metric no worse there than the champion's?"""
-    metric = METRICS[policy.metric or primary]
+    metric = metrics_of(challenger.task)[policy.metric or primary]
     questions = []
     for column, value, rows in _slices(slices):
-        if _smaller(labels[rows]) < policy.min_per_class:
+        if _fewest(labels, challenger, rows) < policy.min_per_class:
             continue
         own, new, old = labels[rows], challenger.only(rows), champion.only(rows)
         found = estimate_differences([metric.name], own, new, old, resamples=level.resamples, seed=level.seed)
@@ -84,14 +86,14 @@ def slice_questions(
     return questions
 
 
-def small_slices(policy: Slices, labels: Labels, slices: Mapping[str, Sequence[str]]) -> Iterator[Check]:
+def small_slices(policy: Slices, labels: Targets, slices: Mapping[str, Sequence[str]], challenger: Answers) -> Iterator[Check]:
     """Name what is not judged: slices with too few rows of either class, and values beyond the most frequent."""
     for column, values in slices.items():
-        small = [(value, _smaller(labels[rows])) for _, value, rows in _slices({column: values})]
+        small = [(value, _fewest(labels, challenger, rows)) for _, value, rows in _slices({column: values})]
         small = [(value, count) for value, count in small if count < policy.min_per_class]
         if small:
             named = ", ".join(f"{value} ({count})" for value, count in small[:SHOWN]) + (" …" if len(small) > SHOWN else "")
-            message = f"{column}: too few rows of one class to judge {named}; {policy.min_per_class} of each class are needed"
+            message = f"{column}: too few rows of a class to judge {named}; {policy.min_per_class} of each class are needed"
             yield _unjudged(column, message, len(small), 0)
         beyond = len(set(values)) - MOST
         if beyond > 0:
@@ -114,6 +116,7 @@ def _slices(slices: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, NDA
         yield from ((column, str(value), words == value) for value in kept)
 
 
-def _smaller(labels: Labels) -> int:
-    positives = int((labels == 1).sum())
-    return min(positives, len(labels) - positives)
+def _fewest(labels: Targets, challenger: Answers, rows: NDArray[np.bool_]) -> int:
+    """Rows of the rarest class in a slice; of a regression all rows."""
+    counted = count_rows(labels[rows], challenger.only(rows))
+    return counted.count if counted.rarest is None else counted.rarest

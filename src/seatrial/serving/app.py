@@ -75,8 +75,7 @@ class Application:
         self._limits = limits
         self._log = log
         self._name, self._version = name, version
-        self._negative, self._positive = manifest.target.classes
-        self._threshold = manifest.threshold
+        self._negative, self._positive, self._threshold = manifest.binary
         static = [(b"x-seatrial-version", version.encode()), (b"x-seatrial-digest", digest.encode()), (b"x-seatrial-boot", boot.encode())]
         self._headers = {role: [*static, (b"x-seatrial-variant", role.encode())] for role in (*ROLES.values(), "mirror", "direct")}
         self._one_row = {

@@ -1,8 +1,9 @@
-"""Score rows with a bundle: the one way from inputs to a probability, for the gate, the server and batch alike.
+"""Score rows with a bundle: the one way from inputs to answers, for the gate, the server and batch alike.
 
 Each input of the model is a tensor of shape (n,): float32 for numbers, integers and booleans (missing is NaN), string
-for categories (missing is the empty string). Its one output, `probability`, is of shape (n,). The model is checked before
-ONNX Runtime sees it, computes within a limit of memory, and must answer two rows in time before it is asked anything else.
+for categories (missing is the empty string). Its one output is, by task, `probability` of shape (n,), `probabilities` of
+shape (n, classes) or `value` of shape (n,). The model is checked before ONNX Runtime sees it, computes within a limit of
+memory, and must answer two rows in time before it is asked anything else.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 
 from seatrial.bundle import Bundle, Manifest
 from seatrial.errors import BundleError, DataError
-from seatrial.onnx_checks import OUTPUT, check_onnx
+from seatrial.onnx_checks import OUTPUTS, answer_shape, check_onnx
 
 if TYPE_CHECKING:
     import polars as pl
 
 Columns = Mapping[str, NDArray[Any]]
 Probabilities = NDArray[np.float64]
+"""A model's answers, shape (n,) or (n, classes): probabilities, or the values of a regression."""
 
 MAX_WORK_BYTES = 512 * 2**20
 """Memory that the tensors of all models in this process may take together, constants included."""
@@ -40,39 +42,43 @@ class Runtime:
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         """Load the model; BundleError where it is refused, cannot be loaded, or does not answer two rows."""
         self.bundle = bundle
+        self._output, self._shape = OUTPUTS[bundle.manifest.task], answer_shape(bundle.manifest)
         check_onnx(bundle.model, bundle.manifest)
         self._session = _session(bundle.model, threads)
         self._try()
 
     def score(self, columns: Columns) -> Probabilities:
-        """Probability of the positive class for each row, shape (n,), from tensors of shape (n,) by input name.
+        """The answer to each row, from tensors of shape (n,) by input name.
 
-        Raises BundleError where the model does not give one number for each row, or asks for more memory than it may.
+        By task: probability of the positive class, shape (n,); probability of each class, shape (n, classes); value, shape
+        (n,). Raises BundleError where the model gives another shape, or asks for more memory than it may.
         """
         rows = next(iter(columns.values())).shape[0]
         if rows <= MAX_ROWS:
-            return self._run(dict(columns), rows) if rows else np.empty(0)
+            return self._run(dict(columns), rows) if rows else np.empty((0, *self._shape))
         starts = range(0, rows, MAX_ROWS)
         parts = ({name: values[start : start + MAX_ROWS] for name, values in columns.items()} for start in starts)
         return np.concatenate([self._run(part, min(MAX_ROWS, rows - start)) for part, start in zip(parts, starts, strict=True)])
 
     def score_frame(self, frame: pl.DataFrame) -> Probabilities:
-        """Probability of the positive class for each row of a table; columns that the model does not read are left alone."""
+        """The answer to each row of a table, as `score` gives it; columns that the model does not read are left alone."""
         return self.score(encode_frame(self.bundle.manifest, frame))
 
-    def labels(self, probabilities: Probabilities) -> list[str]:
-        """The class of each probability, by the bundle's threshold."""
-        negative, positive = self.bundle.manifest.target.classes
-        threshold = self.bundle.manifest.threshold
-        return [positive if probability >= threshold else negative for probability in probabilities]
+    def labels(self, answers: Probabilities) -> list[str]:
+        """The class of each answer: by the bundle's threshold, or the likeliest of several; BundleError for a regression."""
+        manifest = self.bundle.manifest
+        if manifest.task == "multiclass":
+            return [manifest.target.classes[at] for at in answers.argmax(axis=1)]
+        negative, positive, threshold = manifest.binary
+        return [positive if probability >= threshold else negative for probability in answers]
 
     def _run(self, tensors: dict[str, NDArray[Any]], rows: int, options: Any = None) -> Probabilities:
         try:
-            answers = self._session.run([OUTPUT], tensors, options)[0]
+            answers = self._session.run([self._output], tensors, options)[0]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises its own kinds without a common root
             raise BundleError(f"the model cannot answer: {_first_words(error)}") from None
-        if answers.shape != (rows,):
-            raise BundleError(f"the model answers {rows} rows with the shape {answers.shape}, not ({rows},)")
+        if answers.shape != (rows, *self._shape):
+            raise BundleError(f"the model answers {rows} rows with the shape {answers.shape}, not {(rows, *self._shape)}")
         return np.asarray(answers, dtype=np.float64)
 
     def _try(self) -> None:

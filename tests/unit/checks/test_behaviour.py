@@ -21,6 +21,9 @@ def scores(*values):
     return Scores(probabilities=np.array(values, dtype=float), threshold=0.5)
 
 
+MODEL = scores()
+
+
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9])
 def test_an_answer_that_is_no_probability_is_an_error(strange):
     check = probabilities_check(scores(0.1, strange, 0.3))
@@ -78,7 +81,7 @@ def disturbed(kind="missing", column="x", before=(0.4, 0.6), after=(0.4, 0.6)):
 
 
 def test_each_kind_of_disturbance_is_one_check_that_shows_the_labels_that_change():
-    found = robustness_checks([disturbed(), disturbed(column="y", after=(0.6, 0.6)), disturbed("range")], 0.5)
+    found = robustness_checks([disturbed(), disturbed(column="y", after=(0.6, 0.6)), disturbed("range")], MODEL)
     assert [check.name for check in found] == ["behaviour.missing", "behaviour.range"]
     assert {check.outcome for check in found} == {Outcome.PASS}
     assert "in 2 columns" in found[0].message
@@ -87,15 +90,15 @@ def test_each_kind_of_disturbance_is_one_check_that_shows_the_labels_that_change
 
 @pytest.mark.parametrize("after", [(np.nan, 0.5), (0.5, 1.5)])
 def test_a_disturbed_row_without_a_probability_fails_and_names_its_column(after):
-    (check,) = robustness_checks([disturbed("unseen"), disturbed("unseen", "colour", after=after)], 0.5)
+    (check,) = robustness_checks([disturbed("unseen"), disturbed("unseen", "colour", after=after)], MODEL)
     assert (check.outcome, check.observed) == (Outcome.FAIL, 1)
     assert "colour" in check.message
 
 
 def test_rows_that_are_not_answered_are_an_error_and_none_at_all_inconclusive():
-    assert robustness_checks([disturbed(after=(0.5,))], 0.5)[0].outcome is Outcome.ERROR
-    assert robustness_checks([disturbed(before=(), after=())], 0.5)[0].outcome is Outcome.INCONCLUSIVE
-    assert robustness_checks([], 0.5) == ()
+    assert robustness_checks([disturbed(after=(0.5,))], MODEL)[0].outcome is Outcome.ERROR
+    assert robustness_checks([disturbed(before=(), after=())], MODEL)[0].outcome is Outcome.INCONCLUSIVE
+    assert robustness_checks([], MODEL) == ()
 
 
 @pytest.mark.parametrize(

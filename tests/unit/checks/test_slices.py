@@ -59,7 +59,7 @@ def test_a_slice_with_too_few_rows_of_a_class_is_named_and_not_judged(positives,
     rare[np.flatnonzero(LABELS == 0)[:200]] = True
     slices = {"plan": ["rare" if one else "usual" for one in rare]}
     assert ("slices.plan.rare" in checks(model(), slices)) is judged
-    said = list(small_slices(Slices(), LABELS, slices))
+    said = list(small_slices(Slices(), LABELS, slices, model()))
     assert [(check.name, check.outcome, check.advisory) for check in said] == (
         [] if judged else [("slices.plan", Outcome.INCONCLUSIVE, True)]
     )
@@ -68,7 +68,7 @@ def test_a_slice_with_too_few_rows_of_a_class_is_named_and_not_judged(positives,
 
 def test_a_column_of_many_values_is_judged_by_its_most_frequent_and_says_so():
     values = [str(at % (MOST + 10)) for at in range(ROWS)]
-    (check,) = (one for one in small_slices(Slices(min_per_class=1), LABELS, {"code": values}) if "more values" in one.message)
+    (check,) = (one for one in small_slices(Slices(min_per_class=1), LABELS, {"code": values}, model()) if "more values" in one.message)
     assert "10 more values" in check.message
 
 
