@@ -66,13 +66,15 @@ def _named(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def page(title: str, *sections: str, style: str = "", script: str = "") -> str:
+def page(title: str, *sections: str, style: str = "", script: str = "", connect: str = "") -> str:
     """A whole page around sections that are HTML already; `title` is text, `style` is added to what all pages share.
 
-    `script` runs at the end of the page, and is the only one that its policy allows.
+    `script` runs at the end of the page, and is the only one that its policy allows; `connect` is whom it may ask, by default
+    nobody.
     """
     body = "\n".join(section for section in sections if section)
-    policy = f"default-src 'none'; {_allowed(script)}style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    asked = f"connect-src {connect}; " if connect else ""
+    policy = f"default-src 'none'; {_allowed(script)}{asked}style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -16,8 +16,10 @@ from typing import Any
 
 from seatrial import __version__
 from seatrial.errors import RequestError
-from seatrial.serving import protocols
+from seatrial.serving import inference, protocols, scoring
+from seatrial.serving.content import BINARY, JSON, Content, content_of, unpack
 from seatrial.serving.metrics import Metrics
+from seatrial.serving.openapi import docs_page, openapi
 from seatrial.serving.predictions import Entry, PredictionLog
 from seatrial.serving.rows import Decoder, Rows
 from seatrial.serving.runtime import Runtime
@@ -29,7 +31,7 @@ Scope = dict[str, Any]
 
 ROLES = {role.encode(): role for role in ("champion", "challenger", "preview")}
 SANE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}").fullmatch
-JSON = b"application/json"
+HTML = b"text/html; charset=utf-8"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 INLINE_BYTES = 128 * 1024
 """Larger bodies are decoded and scored in a thread, so that nobody waits behind them."""
@@ -85,13 +87,14 @@ class Application:
 
     def _make_routes(self, boot: str) -> dict[str, bytes | Callable[..., Any]]:
         """Each path with its fixed answer (GET), with what makes its answer (GET), or with what reads its body (POST)."""
-        name, version, digest = self._name, self._version, self._runtime.bundle.digest
-        described = protocols.encode(protocols.describe(self._runtime.bundle.manifest, name=name, version=version, digest=digest))
+        bundle, name, version = self._runtime.bundle, self._name, self._version
+        digest, example = bundle.digest, bundle.golden[0]["row"] if bundle.golden else {}
+        described = protocols.encode(inference.describe(bundle.manifest, name=name, version=version, digest=digest))
         fixed = {
             "/ping": {"status": "ok"},
             "/health": {"status": "ok"},
             "/version": {"name": name, "version": version, "digest": digest, "boot": boot, "seatrial": __version__},
-            "/v2": {"name": "seatrial", "version": __version__, "extensions": []},
+            "/v2": {"name": "seatrial", "version": __version__, "extensions": ["binary_tensor_data"]},
             "/v2/health/live": {"live": True},
             "/v2/health/ready": {"ready": True},
         }
@@ -100,7 +103,9 @@ class Application:
             routes[model] = described
             routes[f"{model}/ready"] = protocols.encode({"name": name, "ready": True})
             routes[f"{model}/infer"] = self._infer
-        return routes | {"/metrics": self._render_metrics, "/invocations": self._invocations}
+        self._page = docs_page(bundle.manifest, example, name=name, version=version, digest=digest).encode()
+        routes["/openapi.json"] = protocols.encode(openapi(bundle.manifest, example, name=name, version=version, digest=digest))
+        return routes | {"/docs": self._render_docs, "/metrics": self._render_metrics, "/invocations": self._invocations}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -117,13 +122,17 @@ class Application:
                 body = route
             elif route == self._render_metrics:
                 body, content = self._render_metrics(), TEXT
+            elif route == self._render_docs:
+                body, content = self._page, HTML
             else:
-                body = await self._score(route, scope, headers, receive, started, role, request_id)
+                body, header = await self._score(route, headers, receive, started, role, request_id)
+                if header is not None:
+                    content, extra = BINARY, ((b"inference-header-content-length", b"%d" % header),)
         except RequestError as error:
-            status, body, extra = error.status, protocols.write_error(error), _allow(scope, error)
+            status, body, extra = error.status, protocols.write_error(error, short=_is_v2(scope)), _allow(scope, error)
         except BrokenAnswer as error:
             print(f"request {request_id.decode()}: {error}", file=sys.stderr, flush=True)
-            status, body = 500, protocols.write_error(RequestError(str(error), status=500))
+            status, body = 500, protocols.write_error(RequestError(str(error), status=500), short=_is_v2(scope))
         except Disconnected:
             return
         self.metrics.requests[status] += 1
@@ -143,27 +152,31 @@ class Application:
             raise RequestError(f"{path} is asked with {wanted}, not with {method[:20]}", status=405)
         return route
 
+    def _render_docs(self) -> bytes:
+        return self._page
+
     def _render_metrics(self) -> bytes:
         written, lost = (self._log.written, self._log.lost) if self._log else (0, 0)
         return self.metrics.render(log_written=written, log_dropped=lost)
 
     async def _score(
         self,
-        answer: Callable[[bytes], tuple[Scored, bytes]],
-        scope: Scope,
+        answer: Callable[[bytes, Content], tuple[Scored, bytes, int | None]],
         headers: dict[bytes, bytes],
         receive: Receive,
         started: float,
         role: str,
         request_id: bytes,
-    ) -> bytes:
-        """Read the body, check and score its rows, write them to the log, and give the answer's body."""
-        _check_content(headers)
+    ) -> tuple[bytes, int | None]:
+        """Read the body, check and score its rows, write them to the log; gives the answer, and its JSON's length where it is binary."""
+        content = content_of(headers, tensors=answer == self._infer)
         body = await _read_body(headers, receive, self._limits.max_body)
+        if content.packed:
+            body = unpack(body, self._limits.max_body)
         if len(body) <= INLINE_BYTES:
-            scored, reply = answer(body)
+            scored, reply, header = answer(body, content)
         else:
-            scored, reply = await asyncio.get_running_loop().run_in_executor(None, answer, body)
+            scored, reply, header = await asyncio.get_running_loop().run_in_executor(None, answer, body, content)
         rows = scored.rows
         self.metrics.answered(rows.count, rows.unusual)
         if self._log is not None and rows.count:
@@ -182,19 +195,20 @@ class Application:
                     size=len(body),
                 )
             )
-        return reply
+        return reply, header
 
-    def _invocations(self, body: bytes) -> tuple[Scored, bytes]:
-        scored = self._answer(protocols.read_invocation(body, self._decoder, max_rows=self._limits.max_rows))
+    def _invocations(self, body: bytes, content: Content) -> tuple[Scored, bytes, None]:
+        read = scoring.read_csv if content.csv else scoring.read_invocation
+        scored = self._answer(read(body, self._decoder, max_rows=self._limits.max_rows))
         if scored.rows.count == 1:
-            return scored, b"%b%b}]}" % (self._one_row[scored.labels[0]], repr(scored.probabilities[0]).encode())
-        return scored, protocols.write_predictions(scored.labels, scored.probabilities)
+            return scored, b"%b%b}]}" % (self._one_row[scored.labels[0]], repr(scored.probabilities[0]).encode()), None
+        return scored, scoring.write_predictions(scored.labels, scored.probabilities), None
 
-    def _infer(self, body: bytes) -> tuple[Scored, bytes]:
-        inference = protocols.read_inference(body, self._decoder, max_rows=self._limits.max_rows)
-        scored = self._answer(inference.rows)
-        reply = protocols.write_inference(inference, scored.labels, scored.probabilities, name=self._name, version=self._version)
-        return scored, reply
+    def _infer(self, body: bytes, content: Content) -> tuple[Scored, bytes, int | None]:
+        asked = inference.read_inference(body, self._decoder, max_rows=self._limits.max_rows, header=content.header)
+        scored = self._answer(asked.rows)
+        reply, header = inference.write_inference(asked, scored.labels, scored.probabilities, name=self._name, version=self._version)
+        return scored, reply, header
 
     def _answer(self, rows: Rows) -> Scored:
         probabilities = self._probabilities(rows)
@@ -226,20 +240,8 @@ def _request_id(headers: dict[bytes, bytes]) -> bytes:
     return given if given and SANE_ID(given) else os.urandom(16).hex().encode()
 
 
-def _check_content(headers: dict[bytes, bytes]) -> None:
-    """RequestError for what is not plain JSON in UTF-8; no content type at all counts as JSON."""
-    content = headers.get(b"content-type", JSON)
-    if content != JSON:
-        kind, _, parameters = content.decode("latin-1").lower().partition(";")
-        if kind.strip() != "application/json":
-            raise RequestError(f"the content type {kind.strip()[:60]!r} is not read here; send application/json", status=415)
-        charset = parameters.strip().removeprefix("charset=").strip('"')
-        if charset not in ("", "utf-8", "utf8", "us-ascii"):
-            raise RequestError(f"the content type's parameter {parameters.strip()[:60]!r} is not read here; send UTF-8", status=415)
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise RequestError("compressed bodies are not read here; send the JSON as it is", status=415)
-    if b"inference-header-content-length" in headers:
-        raise RequestError("binary tensors are not supported; send JSON data")
+def _is_v2(scope: Scope) -> bool:
+    return str(scope["path"]).startswith("/v2")
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:

@@ -1,12 +1,18 @@
+import csv
+import io
 import json
+import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.errors import RequestError
-from seatrial.serving.protocols import describe, read_inference, read_invocation, read_json, write_error, write_inference, write_predictions
+from seatrial.serving.inference import describe, read_inference, write_inference
+from seatrial.serving.protocols import read_json, write_error
 from seatrial.serving.rows import Decoder
+from seatrial.serving.scoring import read_csv, read_invocation, write_predictions
 from tests.bundles import INPUTS, make_bundle, make_rows
 
 
@@ -84,8 +90,13 @@ def test_a_split_may_have_an_index_and_no_rows(decoder):
     [
         ({}, "exactly one"),
         ({"dataframe_records": [], "dataframe_split": {}}, "exactly one"),
-        ({"instances": []}, "'instances' is not supported"),
-        ({"dataframe_records": [], "params": {}}, "'params' is not supported"),
+        ({"rows": []}, "'rows' is not supported"),
+        ({"dataframe_records": [], "params": {"top": 3}}, "'params' is not supported"),
+        ({"instances": {}}, "instances: expected a list of objects"),
+        ({"instances": [[1, 2]]}, "row 0 is a list"),
+        ({"inputs": {"amount": [1], "visits": [1, 2]}}, "column 'visits' has 2 values, the first one has 1"),
+        ({"inputs": {"amount": [1], "visits": 3}}, "column 'visits' has no list"),
+        ({"inputs": 3}, "inputs: expected a list of objects"),
         ({"dataframe_records": {}}, "list of objects"),
         ({"dataframe_records": None}, "list of objects"),
         ({"dataframe_split": []}, "columns and data"),
@@ -173,9 +184,169 @@ def test_an_output_that_is_not_there_is_refused(decoder, outputs):
 
 def test_only_the_outputs_that_were_asked_for_are_answered(decoder):
     asked = inference(decoder, {"inputs": tensors(make_rows(2)), "outputs": [{"name": "probability"}]})
-    answer = json.loads(write_inference(asked, ["No", "Yes"], [0.25, 0.75], name="m", version="3"))
+    body, header = write_inference(asked, ["No", "Yes"], [0.25, 0.75], name="m", version="3")
+    answer = json.loads(body)
+    assert header is None
     probability = {"name": "probability", "datatype": "FP64", "shape": [2, 1], "data": [0.25, 0.75]}
     assert answer == {"model_name": "m", "model_version": "3", "outputs": [probability]}
+
+
+ROWS = make_rows(30, seed=4)
+
+
+def by_column(rows):
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"instances": ROWS},
+        {"inputs": ROWS},
+        {"inputs": by_column(ROWS)},
+        {"inputs": {name: [[value] for value in values] for name, values in by_column(ROWS).items()}},
+        {"dataframe_records": ROWS, "params": {}},
+    ],
+)
+def test_every_form_of_mlflows_protocol_gives_the_same_rows(decoder, document):
+    expected, found = invocation(decoder, {"dataframe_records": ROWS}), invocation(decoder, document)
+    assert found.count == 30
+    assert found.ids == expected.ids
+    for name, values in expected.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], values)
+
+
+def test_an_object_of_single_values_is_one_row(decoder):
+    assert invocation(decoder, {"inputs": ROWS[0]}).count == 1
+
+
+def as_csv(rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def test_csv_gives_the_same_rows_as_json(decoder):
+    expected, found = invocation(decoder, {"dataframe_records": ROWS}), read_csv(as_csv(ROWS), decoder, max_rows=100)
+    assert found.ids == expected.ids
+    for name, values in expected.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], values)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "the body is empty"),
+        (b"\xff", "not valid CSV in UTF-8"),
+        (b'amount\n"open', "not valid CSV"),
+        (b"amount,amount\n1,2", "'amount' twice"),
+        (b"amount,visits\n1", "row 0 has 1 cells, the header 2"),
+        (b"amount\n1", "column 'visits' is missing"),
+        (b"amount,visits,member,colour,plan\n1,many,true,red,plus", "column 'visits', row 0: expected an integer, found \"many\""),
+        (b"amount,visits,member,colour,plan\nnan,1,true,red,plus", "column 'amount', row 0"),
+        (b"amount,visits,member,colour,plan\n1,1,maybe,red,plus", "column 'member', row 0"),
+        (
+            b"amount,visits,member,colour,plan\n1,1,true,red,plus\n1,,true,red,plus",
+            "column 'visits', row 1: expected an integer, found null",
+        ),
+    ],
+)
+def test_csv_that_cannot_be_answered_is_refused_with_its_place(decoder, body, words):
+    with pytest.raises(RequestError) as caught:
+        read_csv(body, decoder, max_rows=100)
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(29, False), (30, True), (31, True)])
+def test_csv_has_no_more_rows_than_any_request(decoder, rows, fits):
+    if fits:
+        assert read_csv(as_csv(ROWS), decoder, max_rows=rows).count == 30
+        return
+    with pytest.raises(RequestError) as caught:
+        read_csv(as_csv(ROWS), decoder, max_rows=rows)
+    assert caught.value.status == 413
+
+
+def binary_request(rows, *, outputs=None):
+    types = {"number": ("FP64", "<f8"), "integer": ("INT64", "<i8"), "boolean": ("BOOL", "<u1"), "category": ("BYTES", None)}
+    described, tail = [], b""
+    for column in INPUTS:
+        values = [row[column.name] for row in rows]
+        datatype, dtype = types[column.type]
+        if dtype is None:
+            data = b"".join(struct.pack("<I", len((value or "").encode())) + (value or "").encode() for value in values)
+        else:
+            data = np.array([np.nan if value is None else value for value in values]).astype(dtype).tobytes()
+        tail += data
+        described.append({"name": column.name, "shape": [len(rows)], "datatype": datatype, "parameters": {"binary_data_size": len(data)}})
+    return {"inputs": described, **({"outputs": outputs} if outputs else {})}, tail
+
+
+def binary(decoder, document, tail):
+    head = json.dumps(document).encode()
+    return read_inference(head + tail, decoder, max_rows=100, header=len(head))
+
+
+def test_binary_tensors_give_the_same_rows_as_json(decoder):
+    expected, found = invocation(decoder, {"dataframe_records": ROWS}), binary(decoder, *binary_request(ROWS)).rows
+    for name in ("amount", "visits", "member", "plan"):
+        np.testing.assert_array_equal(found.tensors[name], expected.tensors[name])
+
+
+def test_binary_answers_follow_the_json_whose_length_is_told(decoder):
+    asked = binary(
+        decoder, *binary_request(ROWS[:2], outputs=[{"name": "label", "parameters": {"binary_data": True}}, {"name": "probability"}])
+    )
+    assert asked.binary == {"label"}
+    body, header = write_inference(asked, ["No", "Yes"], [0.25, 0.75], name="m", version="3")
+    described = {one["name"]: one for one in json.loads(body[:header])["outputs"]}
+    assert described["label"]["parameters"] == {"binary_data_size": len(body) - header}
+    assert body[header:] == b"\x02\0\0\0No\x03\0\0\0Yes"
+    assert described["probability"]["data"] == [0.25, 0.75]
+
+
+def test_binary_outputs_are_asked_for_as_a_whole_or_one_by_one(decoder):
+    document, tail = binary_request(ROWS[:1])
+    assert binary(decoder, document | {"parameters": {"binary_data_output": True}}, tail).binary == {"label", "probability"}
+    assert binary(decoder, document, tail).binary == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda document, tail: (document, tail[:-1]), "bytes of binary data"),
+        (lambda document, tail: (document, tail + b"x"), "1 bytes at the end of the body belong to no tensor"),
+        (lambda document, tail: (with_size(document, 0, -1), tail), "says -1 bytes"),
+        (lambda document, tail: (with_size(document, 0, True), tail), "says True bytes"),
+        (lambda document, tail: (with_size(document, 0, 10**30), tail), "says 1000000000000000000"),
+        (lambda document, tail: (with_size(document, 0, 8), tail[:8] + tail[16:]), "has 8 bytes, 2 values of FP64 have 16"),
+        (lambda document, tail: (document, tail.replace(b"\x04\0\0\0plus", b"\xff\xff\xff\x7fplus")), "has a string of 2147483647 bytes"),
+        (lambda document, tail: (document, tail.replace(b"plus", b"\xff\xfe\xfd\xfc")), "not UTF-8"),
+    ],
+)
+def test_binary_data_that_does_not_fit_its_description_is_refused(decoder, spoil, words):
+    rows = [dict(row, plan="plus", amount=1.0) for row in ROWS[:2]]
+    with pytest.raises(RequestError) as caught:
+        binary(decoder, *spoil(*binary_request(rows)))
+    assert words in caught.value.message
+
+
+def with_size(document, at, size):
+    document["inputs"][at]["parameters"]["binary_data_size"] = size
+    return document
+
+
+@given(tail=st.binary(max_size=200), size=st.integers(-1, 250))
+def test_no_bytes_break_the_reader_of_binary_tensors(decoder, tail, size):
+    document, _ = binary_request(ROWS[:1])
+    statuses = []
+    try:
+        statuses.append(200 if binary(decoder, with_size(document, 0, size), tail).rows.count == 1 else 0)
+    except RequestError as error:
+        statuses.append(error.status)
+    assert statuses[0] in (200, 400, 413)
 
 
 def test_predictions_are_written_as_mlflow_writes_them():
@@ -219,3 +390,7 @@ def test_any_body_is_read_or_refused(decoder, body):
     errors = [error for read in (read_invocation, read_inference) if (error := refusal(read, decoder, body))]
     assert {error.status for error in errors} <= {400, 413}
     assert all(json.loads(write_error(error))["error"]["message"] for error in errors)
+
+
+def test_the_open_inference_protocol_has_its_errors_as_a_sentence():
+    assert json.loads(write_error(RequestError("no", column="a", row=2), short=True)) == {"error": "no", "column": "a", "row": 2}
