@@ -187,15 +187,13 @@ def _rival(project: Project, version: RegisteredVersion | None, rows: pl.DataFra
         return Rival(same_bundle=True), None
     try:
         folder = fetch_bundle(project, version, project.home / "store")
-        runtime, answers = score(folder, version.digest, rows)
+        runtime, raw = score(folder, version.digest, rows)
+        answers = rival_answers(manifest, runtime.bundle.manifest, raw)
     except (BundleError, DataError, RegistryError) as error:
         return Rival(problem=error.message, gone=isinstance(error, BytesGoneError)), None
-    problem = _other_task(manifest, runtime.bundle.manifest)
-    if problem is not None:
-        return Rival(problem=problem), folder
     mine, theirs = ({column.name for column in one.inputs} for one in (manifest, runtime.bundle.manifest))
     rival = Rival(
-        scores=_aligned(manifest, runtime.bundle.manifest, answers),
+        scores=answers,
         learned=_learned(runtime.bundle, rows),
         only_challenger=tuple(sorted(mine - theirs)),
         only_champion=tuple(sorted(theirs - mine)),
@@ -203,20 +201,18 @@ def _rival(project: Project, version: RegisteredVersion | None, rows: pl.DataFra
     return rival, folder
 
 
-def _other_task(challenger: Manifest, champion: Manifest) -> str | None:
-    """Why the answers of two bundles mean different things, in words; None where they mean the same."""
+def rival_answers(challenger: Manifest, champion: Manifest, raw: Probabilities) -> Answers:
+    """The champion's answers beside the challenger's, the classes of a multiclass task in the challenger's order.
+
+    BundleError where they answer another question: another task, or other classes than the challenger's.
+    """
     advice = "another question needs a model.name of its own"
     if challenger.task != champion.task:
-        return f"its task is {champion.task}, the challenger's is {challenger.task}; {advice}"
-    different = sorted({*challenger.target.classes} ^ {*champion.target.classes})
-    if challenger.task == "multiclass" and different:
-        return f"only one of both knows the class {', '.join(map(repr, different[:5]))}; {advice}"
-    return None
-
-
-def _aligned(challenger: Manifest, champion: Manifest, raw: Probabilities) -> Answers:
-    """The champion's answers, its classes in the challenger's order."""
+        raise BundleError(f"its task is {champion.task}, the challenger's is {challenger.task}; {advice}")
     if challenger.task == "multiclass":
+        different = sorted({*challenger.target.classes} ^ {*champion.target.classes})
+        if different:
+            raise BundleError(f"only one of both knows the class {', '.join(map(repr, different[:5]))}; {advice}")
         raw = raw[:, [champion.target.classes.index(name) for name in challenger.target.classes]]
     return answers_of(champion, raw)
 

@@ -77,6 +77,8 @@ class BootstrapEstimate:
 
 def estimate_metrics(names: Iterable[str], labels: Targets, scores: Answers, *, resamples: int, seed: int) -> dict[str, Estimate]:
     """Each metric of one model with its uncertainty; ROC AUC by DeLong, accuracy by Wilson, the others by bootstrap."""
+    if scores.strange:
+        return _undefined(names)
     strata = np.zeros(len(labels), dtype=np.int64)
     found: dict[str, Estimate] = {}
     samples: dict[str, _Sample] = {}
@@ -94,6 +96,8 @@ def estimate_differences(
     names: Iterable[str], labels: Targets, challenger: Answers, champion: Answers, *, resamples: int, seed: int
 ) -> dict[str, Estimate]:
     """Challenger minus champion on the same rows, for each metric; accuracy by its discordant rows."""
+    if challenger.strange or champion.strange:
+        return _undefined(names)
     strata = np.zeros(len(labels), dtype=np.int64) if challenger.task == "regression" else np.asarray(labels, dtype=np.int64)
     found: dict[str, Estimate] = {}
     samples: dict[str, _Sample] = {}
@@ -105,6 +109,11 @@ def estimate_differences(
         else:
             samples[name] = _difference(metrics_of(challenger.task)[name], labels, challenger, champion, strata)
     return found | _bootstrap(samples, strata, "paired bootstrap", resamples=resamples, seed=seed)
+
+
+def _undefined(names: Iterable[str]) -> dict[str, Estimate]:
+    """No metric of answers that are none, some of which would hide among the others."""
+    return {name: NormalEstimate(value=math.nan, error=math.nan, method="not measured") for name in names}
 
 
 def _right(labels: Targets, answers: Answers) -> NDArray[np.bool_]:

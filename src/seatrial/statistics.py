@@ -280,9 +280,9 @@ def rows_for_power(variance: float, margin: float, *, alpha: float = 0.05, power
     """Rows that show non-inferiority within `margin` with this power, when both models are equally good.
 
     n = (z₁₋α + z_power)²·variance/margin², with the variance of one row's paired difference; for proportions that is the
-    share q of discordant rows, which gives 6.18·q/margin² at 5 % and 80 %. None where the margin is 0.
+    share q of discordant rows, which gives 6.18·q/margin² at 5 % and 80 %. None where the margin is 0 or the variance no number.
     """
-    if margin <= 0:
+    if margin <= 0 or not math.isfinite(variance):
         return None
     return math.ceil((normal_quantile(1 - alpha) + normal_quantile(power)) ** 2 * variance / margin**2)
 

@@ -96,6 +96,7 @@ def test_the_power_formula_is_the_one_in_print():
     assert rows_for_power(0.1, 0.02) == pytest.approx(6.18 * 0.1 / 0.02**2, rel=0.001)
     assert rows_for_power(0.1, 0.02, power=0.9) > rows_for_power(0.1, 0.02)
     assert rows_for_power(0.1, 0.0) is None
+    assert rows_for_power(float("nan"), 0.1) is None
 
 
 def test_as_many_more_rows_settle_it_as_is_said():
