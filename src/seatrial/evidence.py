@@ -94,6 +94,12 @@ def answers_of(manifest: Manifest, raw: Probabilities) -> Answers:
     return Scores(probabilities=raw, threshold=manifest.binary.threshold)
 
 
+def check_task(manifest: Manifest, task: str) -> None:
+    """BundleError where a bundle's task is not the one that params.yaml speaks of, and so not that of its metrics."""
+    if manifest.task != task:
+        raise BundleError(f"the bundle's task is {manifest.task}, model.task of params.yaml is {task}", hint="train again: nox -s train")
+
+
 def groups_of(names: tuple[str, ...], rows: pl.DataFrame) -> dict[str, list[str]]:
     """The group of each row as text, by group column; a missing value is a group of its own."""
     return {name: [("missing" if value is None else str(value)) for value in rows[name]] for name in names}
@@ -141,6 +147,7 @@ def gather(project: Project, standing: Standing, digest: str, say: Callable[[str
     say(f"scoring {rows.height:,} held-out rows")
     runtime, answers = score(project.bundle, digest, rows)
     manifest = runtime.bundle.manifest
+    check_task(manifest, project.settings.model.task)
     champion, folder = _rival(project, version, rows, manifest)
     anchor, _ = _rival(project, standing.anchor, rows, manifest)
     say("scoring them again in a second process")

@@ -285,6 +285,11 @@ class Settings(Section, frozen=True, kw_only=True):
         """The registry's name: the model's for `local`, with the environment behind it otherwise."""
         return self.model.name if self.environment == "local" else f"{self.model.name}-{self.environment}"
 
+    def require_binary(self, command: str) -> None:
+        """UsageError for what knows binary tasks only, where the task is another one."""
+        if self.model.task != "binary":
+            raise UsageError(f"{command} knows binary tasks only; model.task of params.yaml is {self.model.task}")
+
     @property
     def gate_policy(self) -> str:
         """Digest of all that the gate is told, the environment included: another policy makes a recorded verdict void."""

@@ -35,6 +35,7 @@ def run(project: Project, options: argparse.Namespace) -> int:
     """Deploy what the gate passed; the exit code says how it ended."""
     if (options.approve or options.retry) and not (options.reason or "").strip():
         raise UsageError("--approve and --retry are a person's word: they need a reason", hint="add --reason '…'")
+    project.settings.require_binary("deploy")
     approve, retry = (options.reason if asked else None for asked in (options.approve, options.retry))
     with _view() as view:
         tools = local_tools(project, say=view.say, show=view.show)

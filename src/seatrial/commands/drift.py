@@ -64,6 +64,7 @@ def run(project: Project, options: argparse.Namespace) -> int:
     """Judge and print; the exit code is the outcome's."""
     from seatrial.report import print_verdict
 
+    project.settings.require_binary("drift")
     since = parse_since(options.since, now=dt.datetime.now(dt.UTC)) if options.since else None
     if options.last is not None and options.last < 1:
         raise UsageError(f"--last is {options.last}: it is a number of rows, 1 or more")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial import __version__
+from seatrial.bundle import Manifest
 from seatrial.errors import RequestError
 from seatrial.serving import inference, protocols, scoring
 from seatrial.serving.content import BINARY, JSON, Content, content_of, unpack
@@ -77,13 +78,17 @@ class Application:
         self._limits = limits
         self._log = log
         self._name, self._version = name, version
-        self._negative, self._positive, self._threshold = manifest.binary
+        self._prepare(manifest)
         static = [(b"x-seatrial-version", version.encode()), (b"x-seatrial-digest", digest.encode()), (b"x-seatrial-boot", boot.encode())]
         self._headers = {role: [*static, (b"x-seatrial-variant", role.encode())] for role in (*ROLES.values(), "mirror", "direct")}
+        self._routes = self._make_routes(boot)
+
+    def _prepare(self, manifest: Manifest) -> None:
+        """What the answers of a binary task are made with."""
+        self._negative, self._positive, self._threshold = manifest.binary
         self._one_row = {
             label: b'{"predictions":[{"label":%b,"probability":' % protocols.encode(label) for label in manifest.target.classes
         }
-        self._routes = self._make_routes(boot)
 
     def _make_routes(self, boot: str) -> dict[str, bytes | Callable[..., Any]]:
         """Each path with its fixed answer (GET), with what makes its answer (GET), or with what reads its body (POST)."""

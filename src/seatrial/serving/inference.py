@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ DATATYPES = {
     "category": frozenset({"BYTES"}),
 }
 METADATA_TYPE = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "category": "BYTES"}
-OUTPUTS = {"label": "BYTES", "probability": "FP64"}
+Outputs = Mapping[str, tuple[str, int]]
+"""The tensors of an answer: type and number of columns of each."""
+OUTPUTS: Outputs = {"label": ("BYTES", 1), "probability": ("FP64", 1)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +35,28 @@ class Inference:
     binary: frozenset[str] = frozenset()
 
 
-def read_inference(body: bytes, decoder: Decoder, *, max_rows: int, header: int | None = None) -> Inference:
+def outputs_of(manifest: Manifest) -> Outputs:
+    """The tensors that a model of the manifest's task answers with."""
+    if manifest.task == "binary":
+        return OUTPUTS
+    if manifest.task == "multiclass":
+        return {"label": ("BYTES", 1), "probabilities": ("FP64", len(manifest.target.classes))}
+    return {"value": ("FP64", 1)}
+
+
+def read_inference(
+    body: bytes, decoder: Decoder, *, max_rows: int, header: int | None = None, known: Collection[str] = OUTPUTS
+) -> Inference:
     """The tensors of a request, each of shape [n] or [n, 1], values flat or nested.
 
-    `header` is the length of the JSON, where tensors follow it as binary data.
+    `header` is the length of the JSON, where tensors follow it as binary data; `known` are the outputs that may be asked for.
     """
     raw = Raw(body[header:] if header is not None else b"")
     document = read_json(body if header is None else body[:header])
     inputs = document.get("inputs")
     if type(inputs) is not list or not all(type(tensor) is dict for tensor in inputs):
         raise RequestError("inputs: expected a list of tensors, each an object with name, shape, datatype and data")
-    outputs = _read_outputs(document.get("outputs"))
+    outputs = _read_outputs(document.get("outputs"), known)
     _check_parameters(document)
     kinds = {column.name: column for column in decoder.inputs}
     columns: dict[str, list[Any]] = {}
@@ -104,29 +117,37 @@ def _read_tensor(tensor: dict[str, Any], kinds: Mapping[str, Input], max_rows: i
     return name, data
 
 
-def _read_outputs(outputs: Any) -> tuple[str, ...]:
+def _read_outputs(outputs: Any, known: Collection[str]) -> tuple[str, ...]:
     if outputs is None or outputs == []:
-        return tuple(OUTPUTS)
+        return tuple(known)
     if type(outputs) is not list or not all(type(output) is dict and type(output.get("name")) is str for output in outputs):
         raise RequestError("outputs: expected a list of objects with a name")
     names = tuple(dict.fromkeys(output["name"] for output in outputs))
     for name in names:
-        if name not in OUTPUTS:
-            raise RequestError(f"outputs: the model has no output {name[:60]!r}; known are {', '.join(OUTPUTS)}")
+        if name not in known:
+            raise RequestError(f"outputs: the model has no output {name[:60]!r}; known are {', '.join(known)}")
     return names
 
 
 def write_inference(
     inference: Inference, labels: Sequence[str], probabilities: Sequence[float], *, name: str, version: str
 ) -> tuple[bytes, int | None]:
-    """The answer to `/infer`, and the length of its JSON where binary data follows."""
-    data: dict[str, Sequence[Any]] = {"label": labels, "probability": probabilities}
+    """The answer to `/infer` of a binary task, and the length of its JSON where binary data follows."""
+    data = {"label": labels, "probability": probabilities}
+    return write_tensors(inference, data, OUTPUTS, count=len(labels), name=name, version=version)
+
+
+def write_tensors(
+    inference: Inference, data: Mapping[str, Sequence[Any]], kinds: Outputs, *, count: int, name: str, version: str
+) -> tuple[bytes, int | None]:
+    """The answer to `/infer`, made of each output's values row by row, and the length of its JSON where binary data follows."""
     outputs: list[dict[str, Any]] = []
     tail = b""
     for output in inference.outputs:
-        described: dict[str, Any] = {"name": output, "datatype": OUTPUTS[output], "shape": [len(labels), 1]}
+        datatype, width = kinds[output]
+        described: dict[str, Any] = {"name": output, "datatype": datatype, "shape": [count, width]}
         if output in inference.binary:
-            tensor = write_tensor(OUTPUTS[output], data[output])
+            tensor = write_tensor(datatype, data[output])
             tail += tensor
             outputs.append({**described, "parameters": {"binary_data_size": len(tensor)}})
         else:
@@ -145,6 +166,8 @@ def describe(manifest: Manifest, *, name: str, version: str, digest: str) -> dic
         "versions": [version],
         "platform": "onnxruntime",
         "inputs": [{"name": column.name, "datatype": METADATA_TYPE[column.type], "shape": [-1, 1]} for column in manifest.inputs],
-        "outputs": [{"name": output, "datatype": datatype, "shape": [-1, 1]} for output, datatype in OUTPUTS.items()],
+        "outputs": [
+            {"name": output, "datatype": datatype, "shape": [-1, width]} for output, (datatype, width) in outputs_of(manifest).items()
+        ],
         "digest": digest,
     }

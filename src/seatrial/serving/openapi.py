@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from seatrial.bundle import Input, Manifest
-from seatrial.serving.inference import METADATA_TYPE, OUTPUTS
+from seatrial.serving.inference import METADATA_TYPE, outputs_of
 
 _TYPES = {"number": "number", "integer": "integer", "boolean": "boolean", "category": "string"}
 _ERRORS = {
@@ -28,7 +28,7 @@ def openapi(manifest: Manifest, example: dict[str, Any], *, name: str, version: 
             f"/v2/models/{name}": {"get": _get("The model's metadata")},
             **{path: {"get": _get(words)} for path, words in _GETS.items()},
         },
-        "components": {"schemas": {"Row": _row(manifest), "Prediction": _PREDICTION, "Error": _ERROR, "Tensor": _TENSOR}},
+        "components": {"schemas": {"Row": _row(manifest), "Prediction": _prediction(manifest), "Error": _ERROR, "Tensor": _TENSOR}},
     }
 
 
@@ -40,11 +40,6 @@ _GETS = {
     "/v2": "The server's metadata",
     "/v2/health/live": "Whether it answers",
     "/v2/health/ready": "Whether the model is loaded",
-}
-_PREDICTION: dict[str, Any] = {
-    "type": "object",
-    "required": ["label", "probability"],
-    "properties": {"label": {"type": "string"}, "probability": {"type": "number", "minimum": 0, "maximum": 1}},
 }
 _ERROR: dict[str, Any] = {
     "type": "object",
@@ -72,6 +67,17 @@ _TENSOR: dict[str, Any] = {
         "parameters": {"type": "object"},
     },
 }
+
+
+def _prediction(manifest: Manifest) -> dict[str, Any]:
+    probability = {"type": "number", "minimum": 0, "maximum": 1}
+    if manifest.task == "regression":
+        properties: dict[str, Any] = {"value": {"type": "number"}}
+    elif manifest.task == "multiclass":
+        properties = {"label": {"type": "string"}, "probabilities": {"type": "object", "additionalProperties": probability}}
+    else:
+        properties = {"label": {"type": "string"}, "probability": probability}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _row(manifest: Manifest) -> dict[str, Any]:
@@ -116,7 +122,7 @@ def _infer(manifest: Manifest, example: dict[str, Any]) -> dict[str, Any]:
     body = {"type": "object", "required": ["inputs"], "properties": {"id": {"type": "string"}, "inputs": _list("Tensor")}}
     outputs = {"type": "object", "required": ["model_name", "outputs"], "properties": {"outputs": _list("Tensor")}}
     return {
-        "summary": f"Score tensors (Open Inference Protocol); outputs are {', '.join(OUTPUTS)}",
+        "summary": f"Score tensors (Open Inference Protocol); outputs are {', '.join(outputs_of(manifest))}",
         "requestBody": {"required": True, "content": {"application/json": {"schema": body, "example": {"inputs": tensors}}}},
         "responses": {"200": _answer("One tensor for each output", outputs), **_errors()},
     }

@@ -18,9 +18,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from seatrial.bundle import load_bundle
 from seatrial.errors import BundleError, EndpointError, RequestError, SeatrialError
+from seatrial.onnx_checks import OUTPUT, OUTPUTS
 from seatrial.serving.app import Application, Limits
 from seatrial.serving.predictions import LogSettings, PredictionLog
 from seatrial.serving.rows import Decoder
@@ -60,6 +62,9 @@ def serve(settings: ServerSettings, *, announce: Callable[[str], None]) -> None:
     listener = listen(settings)
     try:
         runtime = Runtime(load_bundle(settings.bundle, expected=settings.digest), threads=settings.threads)
+        task = runtime.bundle.manifest.task
+        if settings.log is not None and task != "binary":
+            raise BundleError(f"the prediction log keeps answers of binary tasks only, this bundle's is {task}", hint="serve without a log")
         check_golden(runtime)
         _run(settings, runtime, listener, announce)
     finally:
@@ -85,7 +90,7 @@ def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, an
     version, digest = settings.version, runtime.bundle.digest
     log = PredictionLog(settings.log, runtime.bundle.manifest, version=version, digest=digest) if settings.log else None
     boot = os.urandom(8).hex()
-    application = Application(runtime, name=settings.name, version=version, boot=boot, limits=settings.limits, log=log)
+    application = _application(runtime)(runtime, name=settings.name, version=version, boot=boot, limits=settings.limits, log=log)
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -117,12 +122,20 @@ def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, an
             log.close()
 
 
+def _application(runtime: Runtime) -> type[Application]:
+    if runtime.bundle.manifest.task == "binary":
+        return Application
+    from seatrial.serving.app_tasks import TaskApplication
+
+    return TaskApplication
+
+
 def check_golden(runtime: Runtime) -> None:
     """Score the bundle's golden rows as requests are scored; BundleError unless every answer is the promised one."""
-    golden = runtime.bundle.golden
+    golden, output = runtime.bundle.golden, OUTPUTS[runtime.bundle.manifest.task]
     try:
         rows = Decoder(runtime.bundle.manifest).records([case["row"] for case in golden])
-        promised = [float(case["probability"]) for case in golden]
+        promised = [_promised(case[output]) for case in golden]
     except RequestError as error:
         raise BundleError(f"the bundle's golden rows do not fit its manifest: {error}") from None
     except (KeyError, TypeError, ValueError) as error:
@@ -131,10 +144,25 @@ def check_golden(runtime: Runtime) -> None:
         raise BundleError("the bundle has no golden rows, so nothing shows that it answers rightly", hint="train again: nox -s train")
     found = runtime.score(rows.tensors).tolist()
     for row, (answer, expected) in enumerate(zip(found, promised, strict=True)):
-        if not (0 <= expected <= 1 and abs(answer - expected) <= GOLDEN_TOLERANCE):
+        if not _kept(answer, expected, probability=output == OUTPUT):
             raise BundleError(
                 f"golden row {row}: the model answers {answer}, its bundle promises {expected}", hint="train again: nox -s train"
             )
+
+
+def _promised(answer: Any) -> float | list[float]:
+    return [float(one) for one in answer] if isinstance(answer, list) else float(answer)
+
+
+def _kept(answer: float | list[float], expected: float | list[float], *, probability: bool) -> bool:
+    """Whether an answer, or each of its parts, is the promised one, but for rounding."""
+    if isinstance(answer, list) or isinstance(expected, list):
+        if not (isinstance(answer, list) and isinstance(expected, list) and len(answer) == len(expected)):
+            return False
+        return all(_kept(one, other, probability=True) for one, other in zip(answer, expected, strict=True))
+    if probability and not 0 <= expected <= 1:
+        return False
+    return abs(answer - expected) <= GOLDEN_TOLERANCE * max(1.0, abs(expected))
 
 
 def listen(settings: ServerSettings) -> socket.socket:
