@@ -31,16 +31,12 @@ class TaskApplication(Application):
         return _unlogged(rows), protocols.encode({"predictions": self._predictions(self._found(rows))}), None
 
     def _infer(self, body: bytes, content: Content) -> tuple[Scored, bytes, int | None]:
-        asked = inference.read_inference(
-            body, self._decoder, max_rows=self._limits.max_rows, header=content.header, known=self._outputs
-        )
+        asked = inference.read_inference(body, self._decoder, max_rows=self._limits.max_rows, header=content.header, known=self._outputs)
         found = self._found(asked.rows)
         data: dict[str, Sequence[Any]] = {name: found.ravel().tolist() for name in self._outputs}
         if self._classes:
             data["label"] = self._runtime.labels(found)
-        reply, header = inference.write_tensors(
-            asked, data, self._outputs, count=asked.rows.count, name=self._name, version=self._version
-        )
+        reply, header = inference.write_tensors(asked, data, self._outputs, count=asked.rows.count, name=self._name, version=self._version)
         return _unlogged(asked.rows), reply, header
 
     def _found(self, rows: Rows) -> Probabilities:
