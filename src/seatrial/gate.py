@@ -29,6 +29,7 @@ from seatrial.checks.noise import Noise, noise_checks
 from seatrial.checks.performance import Level, floor_checks
 from seatrial.gate_tasks import can_be_judged, count_rows, label_problems, no_fairness
 from seatrial.metrics import Answers, Scores, Targets
+from seatrial.metrics_tasks import metrics_of
 from seatrial.params import Gate
 from seatrial.rivals import Field, Rival, comparable, compared, rival_checks
 from seatrial.verdict import Check, Outcome, Verdict
@@ -66,15 +67,19 @@ class Evidence:
     suite: Sequence[SuiteResult]
 
 
-def decide(subject: Mapping[str, Any], policy: Gate, evidence: Evidence, *, environment: str, primary: str = "roc_auc") -> Verdict:
-    """The verdict on a challenger; `environment` tells whether a first release needs the policy's word, `primary` what is best."""
+def decide(subject: Mapping[str, Any], policy: Gate, evidence: Evidence, *, environment: str, primary: str | None = None) -> Verdict:
+    """The verdict on a challenger.
+
+    `environment` tells whether a first release needs the policy's word, `primary` by which metric a model is best (by default
+    the task's first).
+    """
     if evidence.champion is not None and evidence.champion.same_bundle:
         return Verdict(kind="gate", subject=subject, checks=(_same_bundle(),))
     checks = (
         *_test_rows(policy, evidence),
         probabilities_check(evidence.challenger),
         *rival_checks(policy, _field(evidence), environment),
-        *_quality(policy, evidence, primary),
+        *_quality(policy, evidence, primary or next(iter(metrics_of(evidence.challenger.task)))),
         *_behaviour(policy, evidence),
         *_latency(policy, evidence),
         *suite_checks(evidence.suite),

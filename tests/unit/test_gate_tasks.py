@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from seatrial.checks.behaviour import Perturbation, Recorded
-from seatrial.gate import Champion, Evidence, decide
+from seatrial.gate import Evidence, decide
 from seatrial.metrics import Scores
 from seatrial.metrics_tasks import Classes, Values, metrics_of
 from seatrial.params import Gate, MetricPolicy
+from seatrial.rivals import Rival
 from seatrial.suite import SuiteResult
 from seatrial.verdict import Outcome
 
@@ -42,7 +43,7 @@ def judged(task, policy=None, environment="local", **changes):
     base = Evidence(
         labels=labels(task),
         challenger=answers(task),
-        champion=Champion(scores=answers(task, seed=2)),
+        champion=Rival(scores=answers(task, seed=2)),
         groups={},
         perturbations=(Perturbation(kind="missing", column="x", before=disturbed, after=disturbed[::-1]),),
         digests=("sha256:1", "sha256:1"),
@@ -62,7 +63,16 @@ ASKED = {
     "multiclass": {"performance.accuracy.floor", "performance.accuracy.champion", "performance.macro_f1.champion"},
     "regression": {"performance.mae.ceiling", "performance.r2.floor", "performance.mae.champion"},
 }
-EVERY = {"test.size", "behaviour.probabilities", "behaviour.determinism", "behaviour.golden", "behaviour.missing", "behaviour.size"}
+EVERY = {
+    "anchor.better",
+    "test.looks",
+    "test.size",
+    "behaviour.probabilities",
+    "behaviour.determinism",
+    "behaviour.golden",
+    "behaviour.missing",
+    "behaviour.size",
+}
 TIMED = {"latency.p99", "latency.ratio", "suite.test_it"}
 
 
@@ -87,7 +97,7 @@ def test_a_challenger_that_cannot_be_told_from_its_margin_is_inconclusive(task):
     models = [answers(task, noise=0.3, seed=seed) for seed in (3, 4)]
     distance = abs(np.subtract(*[metrics_of(task)[metric].value(labels(task), model) for model in models]))
     policy = Gate(metrics={metric: MetricPolicy(margin=float(distance) * 1.01)})
-    verdict = judged(task, policy, challenger=models[0], champion=Champion(scores=models[1]))
+    verdict = judged(task, policy, challenger=models[0], champion=Rival(scores=models[1]))
     assert (verdict.outcome, find(verdict, f"performance.{metric}.champion").outcome) == (Outcome.INCONCLUSIVE,) * 2
 
 
@@ -125,7 +135,7 @@ def test_a_champion_whose_answers_are_others_in_kind_or_shape_is_an_error(task):
     if task == "multiclass":
         others.append(Classes(probabilities=np.full((ROWS, 4), 0.25)))
     for other in others:
-        verdict = judged(task, champion=Champion(scores=other))
+        verdict = judged(task, champion=Rival(scores=other))
         assert (verdict.outcome, find(verdict, "champion.unreadable").outcome) == (Outcome.ERROR, Outcome.ERROR)
         assert not [check for check in verdict.checks if check.name.endswith("_f1.champion")]
 
@@ -171,7 +181,7 @@ def test_targets_that_are_all_the_same_have_no_r2_and_never_pass():
 def test_no_rows_at_all_never_pass(task):
     nothing = np.zeros(ROWS, dtype=bool)
     empty = answers(task).only(nothing)
-    verdict = judged(task, labels=labels(task)[nothing], challenger=empty, champion=Champion(scores=empty))
+    verdict = judged(task, labels=labels(task)[nothing], challenger=empty, champion=Rival(scores=empty))
     assert verdict.outcome is Outcome.INCONCLUSIVE
 
 
@@ -188,13 +198,13 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_of_the_comparison(ta
     learned = np.arange(ROWS) < 100
     known = np.where(learned, labels(task), answers(task, seed=2).raw) if task == "regression" else None
     champion = answers(task, seed=2) if known is None else Values(values=known)
-    verdict = judged(task, champion=Champion(scores=champion, learned=learned))
+    verdict = judged(task, champion=Rival(scores=champion, learned=learned))
     assert find(verdict, "champion.trained_on").message.endswith("300 are left")
     assert (
         "300 rows in pairs"
         in find(verdict, max(ASKED[task] - {"performance.r2.floor"}, key=lambda name: name.endswith("champion"))).message
     )
-    few = judged(task, champion=Champion(scores=champion, learned=np.arange(ROWS) < 250))
+    few = judged(task, champion=Rival(scores=champion, learned=np.arange(ROWS) < 250))
     assert find(few, "champion.trained_on").outcome is Outcome.INCONCLUSIVE
 
 

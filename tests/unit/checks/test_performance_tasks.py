@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from seatrial.checks.performance import Level, comparison_checks, floor_checks
+from seatrial.checks.comparison import comparison_checks
+from seatrial.checks.performance import Level, floor_checks
 from seatrial.evidence import answers_of, labels_of
 from seatrial.metrics import Scores
 from seatrial.metrics_tasks import Classes, Values, metrics_of
@@ -82,7 +83,7 @@ def test_a_difference_about_as_large_as_the_margin_is_inconclusive_and_says_how_
         margin = abs(np.subtract(*[metrics_of(task)[name].value(labels, one) for one in models]))
         (check,) = comparison_checks({name: MetricPolicy(margin=margin * 1.02)}, labels, *models, LEVEL)
         assert check.outcome is Outcome.INCONCLUSIVE
-        assert "more rows like these would decide" in check.message or "would not decide" in check.message
+        assert "more labelled rows would decide" in check.message or "would not decide" in check.message
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -109,7 +110,7 @@ def test_accuracy_of_classes_is_judged_as_a_share_of_rows(answered):
     estimate = estimate_metrics(["accuracy"], answered["multiclass"], answered["multiclass", "good"], resamples=50, seed=0)["accuracy"]
     assert estimate == ProportionEstimate(successes=round(value(answered, "multiclass", "accuracy") * 300), rows=300)
     check = compared(answered, "multiclass", "worse", margin=0.1)[0]
-    assert (check.name, "paired proportions, 62 discordant rows" in check.message) == ("performance.accuracy.champion", True)
+    assert (check.name, "Tango's score interval, 62 discordant rows" in check.message) == ("performance.accuracy.champion", True)
 
 
 @pytest.mark.parametrize(("task", "name"), [(task, name) for task in TASKS for name in METRICS[task] if name != "accuracy"])
