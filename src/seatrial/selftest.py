@@ -31,7 +31,10 @@ Expected = Literal["pass", "caught", "open"]
 
 CURVE_METRICS = ("roc_auc", "accuracy")
 """Metrics whose difference has a formula for its error: fast enough for thousands of draws, and with a curve to be held to."""
-STEPS = (*(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9), *(0.95, 1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 3))
+STEPS = (
+    *(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9),
+    *(0.95, 1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 3),
+)
 """The known distances, in margins: dense where the gate's answer turns."""
 HALVINGS = 60
 STRONGEST = 1e6
@@ -39,16 +42,15 @@ CONFIDENCE = 0.95
 MAX_FALSE_PASS = 0.06
 MAX_PASSED = 0.05
 MAX_FAILED = 0.05
-NEAR = 0.03
-"""How far a measured share may lie from the predicted one and still count as near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
     """A model that asks to be let through: its answers to all rows of the population, shape (n,), and its threshold.
 
-    `expected` is what the gate ought to do: "pass", "caught" (not pass), or "open", where no promise is made. A candidate with a
-    `metric` is asked about that one alone, and is worse than the champion in it by exactly `distance`.
+    `expected` is what the gate ought to do: "pass", "caught" (not pass), or "open", where no promise is made. "caught" counts as
+    "open" where the candidate breaks no limit on the whole population: policy accepts such a model. A candidate with a `metric` is
+    asked about that one alone, and is worse than the champion in it by exactly `distance`.
     """
 
     name: str
@@ -153,10 +155,11 @@ def measure(population: Population, candidate: Candidate, *, draws: int, seed: i
         counts[outcome] += 1
         exact += not any(is_beyond(check) for check in blocking)
         first.update([check.name for check in blocking if check.outcome is outcome][:1] if outcome is not Outcome.PASS else [])
+    beyond = truly_beyond(population, candidate)
     return Rate(
         name=candidate.name,
         words=candidate.words,
-        expected=candidate.expected,
+        expected="open" if candidate.expected == "caught" and not beyond else candidate.expected,
         metric=candidate.metric,
         distance=candidate.distance,
         draws=draws,
@@ -165,7 +168,7 @@ def measure(population: Population, candidate: Candidate, *, draws: int, seed: i
         failed=counts[Outcome.FAIL] + counts[Outcome.ERROR],
         point_rule=exact,
         predicted=_predicted(population, candidate),
-        beyond=truly_beyond(population, candidate),
+        beyond=beyond,
         caught_by=first.most_common(1)[0][0] if first else "",
     )
 
@@ -283,10 +286,20 @@ def degraded(population: Population, metric: str, base: Scores, distances: Seque
 
 def noisy(base: Scores, noise: Floats, strength: float) -> Floats:
     """Probabilities with `strength` times `noise` added to their log-odds, shape (n,)."""
-    inside = np.clip(base.probabilities, 1e-12, 1 - 1e-12)
-    raised = np.log(inside) - np.log1p(-inside) + strength * noise
-    answers: Floats = 1 / (1 + np.exp(-np.clip(raised, -700, 700)))
-    return answers
+    return from_log_odds(log_odds(base.probabilities) + strength * noise)
+
+
+def log_odds(probabilities: Floats) -> Floats:
+    """log(p/(1-p)), finite at 0 and 1, too."""
+    inside = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    odds: Floats = np.log(inside) - np.log1p(-inside)
+    return odds
+
+
+def from_log_odds(odds: Floats) -> Floats:
+    """Probabilities of log-odds."""
+    probabilities: Floats = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
+    return probabilities
 
 
 def strength_for(distance: Any, wanted: float) -> float | None:
@@ -312,7 +325,9 @@ def margin_rate(rates: Iterable[Rate], metric: str, margin: float) -> Rate | Non
 
 def broken_promises(rates: Sequence[Rate], policy: Gate) -> list[str]:
     """A sentence for each promise that the rates do not keep; where they hold no rate that could, that is a sentence, too."""
-    broken = [sentence for metric in curve_metrics(policy) for sentence in _at_margin(rates, metric, float(policy.metrics[metric].margin or 0))]
+    broken = [
+        sentence for metric in curve_metrics(policy) for sentence in _at_margin(rates, metric, float(policy.metrics[metric].margin or 0))
+    ]
     for rate in rates:
         if rate.metric is None and rate.expected == "caught" and rate.share > MAX_PASSED:
             broken.append(f"{rate.words}: passed in {rate.passed} of {rate.draws} draws, at most {MAX_PASSED:.0%} may")
@@ -329,7 +344,6 @@ def _at_margin(rates: Sequence[Rate], metric: str, margin: float) -> Iterator[st
         yield f"{title}: a model worse by the margin passed in {rate.passed} of {rate.draws} draws, at most {MAX_FALSE_PASS:.0%} may"
 
 
-def near_prediction(rates: Iterable[Rate], metric: str) -> tuple[int, int]:
-    """At how many distances the measured share lies within three points of the predicted one, and of how many."""
-    pairs = [(rate.share, rate.predicted) for rate in rates if rate.metric == metric and rate.predicted is not None]
-    return sum(abs(share - predicted) <= NEAR for share, predicted in pairs), len(pairs)
+def against_prediction(rates: Iterable[Rate], metric: str) -> list[float]:
+    """At each known distance, how far the measured share of passes lies from the predicted one."""
+    return [abs(rate.share - rate.predicted) for rate in rates if rate.metric == metric and rate.predicted is not None]

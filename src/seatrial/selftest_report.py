@@ -1,0 +1,153 @@
+"""The self-test's rates for people: a table on a terminal, lines elsewhere, Markdown between two marks of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from seatrial.errors import DataError
+from seatrial.metrics import METRICS
+from seatrial.params import Gate
+from seatrial.selftest import Rate, against_prediction, broken_promises, curve_metrics, margin_rate
+
+START, END = "<!-- measured: nox -s selftest -- --write -->", "<!-- /measured -->"
+NAMED = ("model", "expected", "passed", "inconclusive", "failed", "caught, 95 % interval", "by", "point rule passes")
+CURVE = ("truly worse by", "passed, 95 % interval", "predicted", "point rule passes")
+NEAR = 0.03
+"""How far a measured share may lie from the predicted one and still count as near."""
+EXPECTED = {"pass": "pass", "caught": "caught", "open": "within the policy"}
+
+
+def named_rows(rates: Sequence[Rate]) -> list[tuple[str, ...]]:
+    """A row for each named model."""
+    return [
+        (
+            rate.words,
+            EXPECTED[rate.expected],
+            str(rate.passed),
+            str(rate.inconclusive),
+            str(rate.failed),
+            f"{rate.caught:.0%} ({_between(rate.caught_interval, 0)})",
+            rate.caught_by,
+            str(rate.point_rule),
+        )
+        for rate in rates
+        if rate.metric is None
+    ]
+
+
+def curve_rows(rates: Sequence[Rate], metric: str) -> list[tuple[str, ...]]:
+    """A row for each known distance of one metric, smallest first."""
+    own = sorted((rate for rate in rates if rate.metric == metric), key=lambda rate: rate.distance or 0.0)
+    return [
+        (
+            f"{rate.distance:.4f}",
+            f"{rate.share:.1%} ({_between(rate.interval, 1)})",
+            "" if rate.predicted is None else f"{rate.predicted:.1%}",
+            _point_rule(rate),
+        )
+        for rate in own
+    ]
+
+
+def _between(interval: tuple[float, float], digits: int) -> str:
+    low, high = interval
+    return f"{100 * low:.{digits}f}–{100 * high:.{digits}f} %"
+
+
+def findings(rates: Sequence[Rate], policy: Gate) -> Iterator[str]:
+    """What the rates come to, a sentence each."""
+    for metric in curve_metrics(policy):
+        yield from _of_curve([rate for rate in rates if rate.metric == metric], metric, float(policy.metrics[metric].margin or 0))
+    yield from _of_named(rates)
+
+
+def _of_curve(rates: Sequence[Rate], metric: str, margin: float) -> Iterator[str]:
+    title, rate = METRICS[metric].title, margin_rate(rates, metric, margin)
+    if rate is not None and rate.predicted is not None:
+        yield (
+            f"{title}: a model worse by the margin of {margin:g} passes on {rate.share:.1%} of {rate.draws:,} test sets "
+            f"({_between(rate.interval, 1)}; predicted {rate.predicted:.1%}). A point rule passes it on {_point_rule(rate)}."
+        )
+    equal = next((one for one in rates if one.distance is not None and abs(one.distance) < margin / 50), None)
+    if equal is not None:
+        yield (
+            f"{title}: another model that is as good passes on {equal.share:.1%} of {equal.draws:,} test sets "
+            f"and fails on {equal.failed / equal.draws:.1%}."
+        )
+    apart = against_prediction(rates, metric)
+    if apart:
+        near = sum(one <= NEAR for one in apart)
+        yield (
+            f"{title}: at {near} of {len(apart)} known distances the measured share lies within {100 * NEAR:g} points of the predicted "
+            f"one; the largest difference is {100 * max(apart):.1f} points."
+        )
+
+
+def _point_rule(rate: Rate) -> str:
+    return f"{rate.point_rule / rate.draws:.1%}"
+
+
+def _of_named(rates: Sequence[Rate]) -> Iterator[str]:
+    named = [rate for rate in rates if rate.metric is None]
+    for expected, words in (("caught", "models beyond the policy's limits passed"), ("pass", "models as good as the champion failed")):
+        own = [rate for rate in named if rate.expected == expected]
+        count = sum(rate.passed if expected == "caught" else rate.failed for rate in own)
+        if own:
+            yield f"{len(own)} {words} on {count} of {sum(rate.draws for rate in own)} test sets."
+
+
+def print_rates(rates: Sequence[Rate], policy: Gate, *, terminal: bool) -> None:
+    """Print the tables, the findings, and last whether the promises hold."""
+    for title, header, rows in _tables(rates, policy):
+        (_print_table if terminal else _print_lines)(title, header, rows)
+    print()
+    for sentence in findings(rates, policy):
+        print(sentence)
+    broken = broken_promises(rates, policy)
+    for sentence in broken:
+        print(f"broken: {sentence}")
+    promises = "1 promise is" if len(broken) == 1 else f"{len(broken)} promises are"
+    print(f"selftest: {f'fail · {promises} broken' if broken else 'pass · the promises of the gate hold'}")
+
+
+def _tables(rates: Sequence[Rate], policy: Gate) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    yield "Models with a name", NAMED, named_rows(rates)
+    for metric in curve_metrics(policy):
+        yield f"{METRICS[metric].title}, margin {policy.metrics[metric].margin:g}", CURVE, curve_rows(rates, metric)
+
+
+def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for at, name in enumerate(header):
+        table.add_column(name, justify="left" if at == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)
+
+
+def _print_lines(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
+    print(f"\n{title}")
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def markdown(rates: Sequence[Rate], policy: Gate) -> str:
+    """The findings and the tables, as Markdown."""
+    lines = [f"- {sentence}" for sentence in findings(rates, policy)]
+    for title, header, rows in _tables(rates, policy):
+        right = "|".join("---" if at == 0 else "---:" for at in range(len(header)))
+        lines += ["", f"**{title}**", "", f"| {' | '.join(header)} |", f"|{right}|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def with_measured(page: str, measured: str) -> str:
+    """The page with everything between its two marks replaced; DataError where it lacks them."""
+    before, start, rest = page.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise DataError(f"docs/selftest.md has no place for the table: it lacks {END if start else START!r}", hint="put both marks back")
+    return f"{before}{START}\n\n{measured}\n{END}{after}"
