@@ -256,7 +256,7 @@ def surer(sample: Sample, factor: float) -> Scores:
     return Scores(probabilities=from_log_odds(factor * odds), threshold=float(from_log_odds(factor * own)[0]))
 
 
-def lowered(sample: Sample, column: str, by: float = 1.5) -> Scores:
+def lowered(sample: Sample, column: str, by: float = 0.8) -> Scores:
     """The champion's answers with the log-odds of one group lowered: that of the column's last value in order."""
     values = np.array(groups_of((column,), sample.held_out)[column], dtype=object)
     return _with(sample, from_log_odds(log_odds(sample.answers) - by * (values == max(values))))

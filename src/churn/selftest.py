@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -131,17 +132,18 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Rate]:
     from concurrent.futures import ProcessPoolExecutor
 
     # A fresh interpreter each: the trainings have left threads in this one, which a fork would not survive.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
     try:
         yield from pool.map(Job.run, jobs)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """As many processes as processors need no threads of their own, and a sum of floats depends on their number."""
+def _prepare_worker() -> None:
+    """One thread, as there are as many processes as processors and a sum of floats depends on it; Ctrl-C is the parent's to answer."""
     from threadpoolctl import threadpool_limits
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(limits=1)
 
 

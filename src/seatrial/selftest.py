@@ -88,7 +88,7 @@ class Rate:
 
     `failed` counts errors, too. `beyond` are the checks whose limit the candidate truly breaks, by its values on the whole
     population. `predicted` is the share that a formula says would pass, None where there is none. `point_rule` counts the draws in
-    which every value, taken as exact, keeps its limit. `caught_by` is, of the checks that decided, most often the first.
+    which every value, taken as exact, keeps its limit. `caught_by` is the check that most often decided against it.
     """
 
     name: str
@@ -147,14 +147,14 @@ def measure(population: Population, candidate: Candidate, *, draws: int, seed: i
     generator = np.random.default_rng([seed, zlib.crc32(candidate.name.encode())])
     rows = len(population.labels)
     counts: Counter[Outcome] = Counter()
-    first: Counter[str] = Counter()
+    decided: Counter[str] = Counter()
     exact = 0
     for _ in range(draws):
         at = generator.integers(0, rows, rows)
         outcome, blocking = _asked(population.drawn(at), candidate, _at(candidate.scores, at))
         counts[outcome] += 1
         exact += not any(is_beyond(check) for check in blocking)
-        first.update([check.name for check in blocking if check.outcome is outcome][:1] if outcome is not Outcome.PASS else [])
+        decided.update(check.name for check in blocking if check.outcome is outcome and outcome is not Outcome.PASS)
     beyond = truly_beyond(population, candidate)
     return Rate(
         name=candidate.name,
@@ -169,7 +169,7 @@ def measure(population: Population, candidate: Candidate, *, draws: int, seed: i
         point_rule=exact,
         predicted=_predicted(population, candidate),
         beyond=beyond,
-        caught_by=first.most_common(1)[0][0] if first else "",
+        caught_by=decided.most_common(1)[0][0] if decided else "",
     )
 
 
@@ -315,6 +315,11 @@ def strength_for(distance: Any, wanted: float) -> float | None:
         middle = (low + high) / 2
         low, high = (low, middle) if distance(middle) >= wanted else (middle, high)
     return high
+
+
+def as_good(rate: Rate, margin: float) -> bool:
+    """Whether this is a known distance of nothing: another model, no worse than the champion."""
+    return rate.distance is not None and abs(rate.distance) < margin * STEPS[0] / 2
 
 
 def margin_rate(rates: Iterable[Rate], metric: str, margin: float) -> Rate | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from seatrial.html import escape
 from seatrial.metrics import METRICS
-from seatrial.selftest import Rate
+from seatrial.selftest import Rate, as_good
 
 WIDTH, PANEL = 760, 340
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 64, 60
@@ -28,7 +28,7 @@ STYLE = """
 
 def power_plot(rates: Sequence[Rate], margins: dict[str, float]) -> str:
     """One panel for each metric of `margins` that has rates: measured points with 95 % intervals, prediction, point rule, margin."""
-    drawn = [(metric, margin, own) for metric, margin in margins.items() if (own := _of(rates, metric))]
+    drawn = [(metric, margin, own) for metric, margin in margins.items() if (own := _of(rates, metric, margin))]
     height = PANEL * len(drawn)
     panels = "".join(
         f'<g transform="translate(0 {PANEL * at})">{_panel(metric, margin, own)}</g>' for at, (metric, margin, own) in enumerate(drawn)
@@ -41,8 +41,9 @@ def power_plot(rates: Sequence[Rate], margins: dict[str, float]) -> str:
     )
 
 
-def _of(rates: Sequence[Rate], metric: str) -> list[Rate]:
-    own = [rate for rate in rates if rate.metric == metric and rate.distance is not None]
+def _of(rates: Sequence[Rate], metric: str, margin: float) -> list[Rate]:
+    """The rates of one kind of model, worse by more and more: one that is as good is another model and no point of its line."""
+    own = [rate for rate in rates if rate.metric == metric and rate.distance is not None and not as_good(rate, margin)]
     return sorted(own, key=lambda rate: rate.distance or 0.0)
 
 
@@ -58,7 +59,7 @@ def _panel(metric: str, margin: float, rates: Sequence[Rate]) -> str:
             *_legend(),
             *_axes(right, f"how much lower {title} truly is" if METRICS[metric].higher_is_better else f"how much higher {title} truly is"),
             _upright("margin", _x(margin, right), 0.0, 1.0),
-            f'<text class="soft" x="{_x(margin, right) + 5:.1f}" y="{_y(0.97):.1f}">margin {margin:g}</text>',
+            f'<text class="soft" x="{_x(margin, right) + 5:.1f}" y="{_y(0.9):.1f}">margin {margin:g}</text>',
             _line("point", point_rule, right),
             _line("curve", predicted, right),
             *(_point(rate, right) for rate in rates),

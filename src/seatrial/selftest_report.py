@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from seatrial.errors import DataError
 from seatrial.metrics import METRICS
 from seatrial.params import Gate
-from seatrial.selftest import Rate, against_prediction, broken_promises, curve_metrics, margin_rate
+from seatrial.selftest import Rate, against_prediction, as_good, broken_promises, curve_metrics, margin_rate
 
 START, END = "<!-- measured: nox -s selftest -- --write -->", "<!-- /measured -->"
-NAMED = ("model", "expected", "passed", "inconclusive", "failed", "caught, 95 % interval", "by", "point rule passes")
+NAMED = ("model", "expected", "passed", "inconclusive", "failed", "not passed, 95 % interval", "most often by", "point rule passes")
 CURVE = ("truly worse by", "passed, 95 % interval", "predicted", "point rule passes")
 NEAR = 0.03
 """How far a measured share may lie from the predicted one and still count as near."""
-EXPECTED = {"pass": "pass", "caught": "caught", "open": "within the policy"}
+EXPECTED = {"pass": "never failed", "caught": "never passed", "open": "open: within the limits"}
 
 
 def named_rows(rates: Sequence[Rate]) -> list[tuple[str, ...]]:
@@ -35,12 +35,12 @@ def named_rows(rates: Sequence[Rate]) -> list[tuple[str, ...]]:
     ]
 
 
-def curve_rows(rates: Sequence[Rate], metric: str) -> list[tuple[str, ...]]:
+def curve_rows(rates: Sequence[Rate], metric: str, margin: float) -> list[tuple[str, ...]]:
     """A row for each known distance of one metric, smallest first."""
     own = sorted((rate for rate in rates if rate.metric == metric), key=lambda rate: rate.distance or 0.0)
     return [
         (
-            f"{rate.distance:.4f}",
+            f"{rate.distance:.4f}{' (another model, as good)' if as_good(rate, margin) else ''}",
             f"{rate.share:.1%} ({_between(rate.interval, 1)})",
             "" if rate.predicted is None else f"{rate.predicted:.1%}",
             _point_rule(rate),
@@ -68,7 +68,7 @@ def _of_curve(rates: Sequence[Rate], metric: str, margin: float) -> Iterator[str
             f"{title}: a model worse by the margin of {margin:g} passes on {rate.share:.1%} of {rate.draws:,} test sets "
             f"({_between(rate.interval, 1)}; predicted {rate.predicted:.1%}). A point rule passes it on {_point_rule(rate)}."
         )
-    equal = next((one for one in rates if one.distance is not None and abs(one.distance) < margin / 50), None)
+    equal = next((one for one in rates if as_good(one, margin)), None)
     if equal is not None:
         yield (
             f"{title}: another model that is as good passes on {equal.share:.1%} of {equal.draws:,} test sets "
@@ -89,7 +89,7 @@ def _point_rule(rate: Rate) -> str:
 
 def _of_named(rates: Sequence[Rate]) -> Iterator[str]:
     named = [rate for rate in rates if rate.metric is None]
-    for expected, words in (("caught", "models beyond the policy's limits passed"), ("pass", "models as good as the champion failed")):
+    for expected, words in (("caught", "models beyond the limits passed"), ("pass", "models without a fault failed")):
         own = [rate for rate in named if rate.expected == expected]
         count = sum(rate.passed if expected == "caught" else rate.failed for rate in own)
         if own:
@@ -111,9 +111,11 @@ def print_rates(rates: Sequence[Rate], policy: Gate, *, terminal: bool) -> None:
 
 
 def _tables(rates: Sequence[Rate], policy: Gate) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """Title, header and rows of each table."""
     yield "Models with a name", NAMED, named_rows(rates)
     for metric in curve_metrics(policy):
-        yield f"{METRICS[metric].title}, margin {policy.metrics[metric].margin:g}", CURVE, curve_rows(rates, metric)
+        margin = float(policy.metrics[metric].margin or 0)
+        yield f"{METRICS[metric].title}, margin {margin:g}: models at known distances", CURVE, curve_rows(rates, metric, margin)
 
 
 def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -136,12 +138,17 @@ def _print_lines(title: str, header: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def markdown(rates: Sequence[Rate], policy: Gate) -> str:
-    """The findings and the tables, as Markdown."""
-    lines = [f"- {sentence}" for sentence in findings(rates, policy)]
-    for title, header, rows in _tables(rates, policy):
-        right = "|".join("---" if at == 0 else "---:" for at in range(len(header)))
-        lines += ["", f"**{title}**", "", f"| {' | '.join(header)} |", f"|{right}|", *(f"| {' | '.join(row)} |" for row in rows)]
+    """The findings and the tables, as Markdown; those of the known distances folded away."""
+    named, *curves = _tables(rates, policy)
+    lines = [*(f"- {sentence}" for sentence in findings(rates, policy)), "", *_markdown_table(named[1], named[2])]
+    for title, header, rows in curves:
+        lines += ["", f"<details><summary>{title}</summary>", "", *_markdown_table(header, rows), "", "</details>"]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    sides = "|".join("---" if at == 0 else "---:" for at in range(len(header)))
+    return [f"| {' | '.join(header)} |", f"|{sides}|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def with_measured(page: str, measured: str) -> str:
