@@ -89,11 +89,11 @@ def _point_rule(rate: Rate) -> str:
 
 def _of_named(rates: Sequence[Rate]) -> Iterator[str]:
     named = [rate for rate in rates if rate.metric is None]
-    for expected, words in (("caught", "models beyond the limits passed"), ("pass", "models without a fault failed")):
+    for expected, words in (("caught", "Models beyond the limits: {}, passed"), ("pass", "Models without a fault: {}, failed")):
         own = [rate for rate in named if rate.expected == expected]
         count = sum(rate.passed if expected == "caught" else rate.failed for rate in own)
         if own:
-            yield f"{len(own)} {words} on {count} of {sum(rate.draws for rate in own)} test sets."
+            yield f"{words.format(len(own))} on {count} of {sum(rate.draws for rate in own)} test sets."
 
 
 def print_rates(rates: Sequence[Rate], policy: Gate, *, terminal: bool) -> None:
