@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,8 @@ def retrained(
 ) -> Scores:
     """Run the stage `train` in a scratch project: on other rows, with other settings, or with one column ignored."""
     project = scratch_project(sample, scratch, rows=sample.training if rows is None else rows, train=train or {}, without=without)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a training was stopped early is what was asked for
         stage.train(project)
     runtime = Runtime(load_bundle(project.bundle))
     return Scores(probabilities=runtime.score_frame(sample.held_out), threshold=runtime.bundle.manifest.threshold)
@@ -196,10 +198,10 @@ def scratch_project(sample: Sample, folder: Path, *, rows: pl.DataFrame, train: 
     if without is not None:
         contract["columns"][without]["role"] = "ignore"
     made = Project(root=folder, env={})
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for path in (made.contract, made.train_data):
         path.parent.mkdir(parents=True, exist_ok=True)
-    made.contract.write_text(yaml.safe_dump(contract))
+    made.contract.write_text(yaml.safe_dump(contract, sort_keys=False))  # the order of the columns is that of the model's inputs
     rows.write_parquet(made.train_data)
     sample.held_out.write_parquet(made.test_data)
     return made

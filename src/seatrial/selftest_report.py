@@ -12,6 +12,7 @@ from seatrial.selftest import Rate, against_prediction, as_good, broken_promises
 START, END = "<!-- measured: nox -s selftest -- --write -->", "<!-- /measured -->"
 NAMED = ("model", "expected", "passed", "inconclusive", "failed", "not passed, 95 % interval", "most often by", "point rule passes")
 CURVE = ("truly worse by", "passed, 95 % interval", "predicted", "point rule passes")
+FEW = 5
 NEAR = 0.03
 """How far a measured share may lie from the predicted one and still count as near."""
 EXPECTED = {"pass": "never failed", "caught": "never passed", "open": "open: within the limits"}
@@ -119,19 +120,28 @@ def _tables(rates: Sequence[Rate], policy: Gate) -> Iterator[tuple[str, tuple[st
 
 
 def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table by rich, with the first five columns where all of them would not fit."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for at, name in enumerate(header):
+    console = Console(markup=False, highlight=False)
+    fits = sum(_widths(header, rows)) + 2 * len(header) <= console.width
+    shown = len(header) if fits else FEW
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for at, name in enumerate(header[:shown]):
         table.add_column(name, justify="left" if at == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+        table.add_row(*row[:shown])
+    console.print(f"\n{title}", style="bold")
+    console.print(table)
+
+
+def _widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
 
 
 def _print_lines(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
+    widths = _widths(header, rows)
     print(f"\n{title}")
     for row in (header, *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
