@@ -27,7 +27,7 @@ def named_rows(rates: Sequence[Rate]) -> list[tuple[str, ...]]:
             str(rate.passed),
             str(rate.inconclusive),
             str(rate.failed),
-            f"{rate.caught:.0%} ({_between(rate.caught_interval, 0)})",
+            f"{_percent(rate.caught, 0)} ({_between(rate.caught_interval, 0)})",
             rate.caught_by,
             str(rate.point_rule),
         )
@@ -42,8 +42,8 @@ def curve_rows(rates: Sequence[Rate], metric: str, margin: float) -> list[tuple[
     return [
         (
             f"{rate.distance:.4f}{' (another model, as good)' if as_good(rate, margin) else ''}",
-            f"{rate.share:.1%} ({_between(rate.interval, 1)})",
-            "" if rate.predicted is None else f"{rate.predicted:.1%}",
+            f"{_percent(rate.share, 1)} ({_between(rate.interval, 1)})",
+            "" if rate.predicted is None else _percent(rate.predicted, 1),
             _point_rule(rate),
         )
         for rate in own
@@ -66,14 +66,14 @@ def _of_curve(rates: Sequence[Rate], metric: str, margin: float) -> Iterator[str
     title, rate = METRICS[metric].title, margin_rate(rates, metric, margin)
     if rate is not None and rate.predicted is not None:
         yield (
-            f"{title}: a model worse by the margin of {margin:g} passes on {rate.share:.1%} of {rate.draws:,} test sets "
-            f"({_between(rate.interval, 1)}; predicted {rate.predicted:.1%}). A point rule passes it on {_point_rule(rate)}."
+            f"{title}: a model worse by the margin of {margin:g} passes on {_percent(rate.share, 1)} of {rate.draws:,} test sets "
+            f"({_between(rate.interval, 1)}; predicted {_percent(rate.predicted, 1)}). A point rule passes it on {_point_rule(rate)}."
         )
     equal = next((one for one in rates if as_good(one, margin)), None)
     if equal is not None:
         yield (
-            f"{title}: another model that is as good passes on {equal.share:.1%} of {equal.draws:,} test sets "
-            f"and fails on {equal.failed / equal.draws:.1%}."
+            f"{title}: another model that is as good passes on {_percent(equal.share, 1)} of {equal.draws:,} test sets "
+            f"and fails on {_percent(equal.failed / equal.draws, 1)}."
         )
     apart = against_prediction(rates, metric)
     if apart:
@@ -85,7 +85,11 @@ def _of_curve(rates: Sequence[Rate], metric: str, margin: float) -> Iterator[str
 
 
 def _point_rule(rate: Rate) -> str:
-    return f"{rate.point_rule / rate.draws:.1%}"
+    return _percent(rate.point_rule / rate.draws, 1)
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def _of_named(rates: Sequence[Rate]) -> Iterator[str]:

@@ -74,8 +74,9 @@ def test_identical_answers_are_never_failed_and_break_no_limit():
 
 
 def test_answers_that_are_no_probabilities_count_as_failed():
-    (found,) = asked(candidate(np.full(ROWS, np.nan)), draws=2)
-    assert (found.passed, found.failed) == (0, 2)
+    above_one = np.where(CHAMPION.probabilities > 0.9, 1.5, CHAMPION.probabilities)
+    (found,) = asked(candidate(above_one), draws=2)
+    assert (found.passed, found.failed, found.caught_by) == (0, 2, "behaviour.probabilities")
 
 
 def test_a_model_within_the_limits_is_nothing_that_must_be_caught():

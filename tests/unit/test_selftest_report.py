@@ -35,18 +35,18 @@ RATES = [rate("a constant", 0), rate("another seed", 100, expected="pass"), AT_M
 def test_every_named_model_has_a_row_with_its_interval():
     rows = named_rows(RATES)
     assert [row[:5] for row in rows] == [("a constant", "never passed", "0", "100", "0"), ("another seed", "never failed", "100", "0", "0")]
-    assert rows[0][5] == "100% (96–100 %)"
+    assert rows[0][5] == "100 % (96–100 %)"
 
 
 def test_known_distances_stand_in_their_order():
     assert [row[0] for row in curve_rows(RATES, "roc_auc", 0.02)] == ["0.0000 (another model, as good)", "0.0200"]
-    assert curve_rows(RATES, "roc_auc", 0.02)[1][1:] == ("5.0% (2.2–11.2 %)", "5.0%", "50.0%")
+    assert curve_rows(RATES, "roc_auc", 0.02)[1][1:] == ("5.0 % (2.2–11.2 %)", "5.0 %", "50.0 %")
 
 
 def test_the_findings_say_what_the_rates_come_to():
     told = " ".join(findings(RATES, POLICY))
-    assert "worse by the margin of 0.02 passes on 5.0% of 100 test sets (2.2–11.2 %; predicted 5.0%)" in told
-    assert "point rule passes it on 50.0%" in told
+    assert "worse by the margin of 0.02 passes on 5.0 % of 100 test sets (2.2–11.2 %; predicted 5.0 %)" in told
+    assert "point rule passes it on 50.0 %" in told
     assert "Models beyond the limits: 1, passed on 0 of 100 test sets" in told
 
 
@@ -74,3 +74,12 @@ def test_only_what_stands_between_the_marks_is_replaced():
 def test_a_page_without_its_marks_is_refused(page):
     with pytest.raises(DataError, match=r"docs/selftest\.md"):
         with_measured(page, "x")
+
+
+@pytest.mark.parametrize(("columns", "whole"), [(70, False), (200, True)])
+def test_a_narrow_terminal_gets_the_columns_that_matter_most(capsys, monkeypatch, columns, whole):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_rates(RATES, POLICY, terminal=True)
+    table = capsys.readouterr().out.partition("ROC AUC, margin")[0]
+    assert ("most often by" in table) is whole
+    assert "inconclusive" in table
