@@ -135,15 +135,19 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Rate]:
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
     try:
         yield from pool.map(Job.run, jobs)
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.terminate()  # a job takes many seconds, and nobody waits for it any more
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _prepare_worker() -> None:
-    """One thread, as there are as many processes as processors and a sum of floats depends on it; Ctrl-C is the parent's to answer."""
+    """One thread, as there are as many processes as processors and a sum of floats depends on it; Ctrl-C is the parent's to tell of."""
     from threadpoolctl import threadpool_limits
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threadpool_limits(limits=1)
 
 

@@ -1,6 +1,9 @@
 """The session `selftest`: exit codes, what it prints, what it writes, and the same rates from any number of processes."""
 
+import multiprocessing
 import shutil
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +71,18 @@ def test_a_better_model_is_measured_at_no_distance(trained):
 def test_two_processes_give_the_rates_of_one(trained):
     jobs = list(curve_jobs(Sample.of(trained).population(), [], draws=20, seed=0))[:4]
     assert list(run_jobs(jobs, 2)) == list(run_jobs(jobs, 1))
+
+
+def test_nobody_waits_for_jobs_that_were_interrupted(trained):
+    jobs = list(curve_jobs(Sample.of(trained).population(), [], draws=20_000, seed=0))
+    quick = replace(jobs[0], draws=1)
+    running = run_jobs([quick, *jobs], 2)
+    next(running)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        running.throw(KeyboardInterrupt())
+    assert time.monotonic() - start < 5
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(("broken", "code"), [([], 0), (["a promise"], 1)])
