@@ -70,13 +70,14 @@ class Sample:
     @property
     def champion(self) -> Scores:
         """The champion's answers."""
-        return Scores(probabilities=self.answers, threshold=self.manifest.threshold)
+        return Scores(probabilities=self.answers, threshold=self.manifest.binary.threshold)
 
     def population(self) -> Population:
         """The held-out rows as the gate sees them."""
         settings = self.project.settings
         groups = groups_of(settings.data.groups, self.held_out)
-        return Population(labels=labels_of(self.manifest, self.held_out), champion=self.champion, groups=groups, policy=settings.gate)
+        labels = np.asarray(labels_of(self.manifest, self.held_out), dtype=np.int64)
+        return Population(labels=labels, champion=self.champion, groups=groups, policy=settings.gate)
 
 
 def most_important(project: Project, manifest: Manifest, types: tuple[str, ...]) -> str:
@@ -186,7 +187,7 @@ def retrained(
         warnings.simplefilter("ignore")  # that a training was stopped early is what was asked for
         stage.train(project)
     runtime = Runtime(load_bundle(project.bundle))
-    return Scores(probabilities=runtime.score_frame(sample.held_out), threshold=runtime.bundle.manifest.threshold)
+    return Scores(probabilities=runtime.score_frame(sample.held_out), threshold=runtime.bundle.manifest.binary.threshold)
 
 
 def scratch_project(sample: Sample, folder: Path, *, rows: pl.DataFrame, train: Mapping[str, Any], without: str | None) -> Project:
@@ -243,7 +244,7 @@ def asked(sample: Sample, rows: pl.DataFrame) -> Scores:
 
 
 def _with(sample: Sample, answers: NDArray[np.float64]) -> Scores:
-    return Scores(probabilities=answers, threshold=sample.manifest.threshold)
+    return Scores(probabilities=answers, threshold=sample.manifest.binary.threshold)
 
 
 def constant(sample: Sample) -> Scores:

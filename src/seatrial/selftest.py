@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.checks.behaviour import Recorded
-from seatrial.checks.performance import Level, comparison_checks
-from seatrial.gate import Champion, Evidence, decide
+from seatrial.checks.comparison import comparison_checks
+from seatrial.checks.performance import Level
+from seatrial.gate import Evidence, decide
 from seatrial.metrics import METRICS, Floats, Labels, Scores
 from seatrial.params import Gate
 from seatrial.resampling import estimate_differences
+from seatrial.rivals import Rival
 from seatrial.statistics import normal_cdf, normal_quantile, wilson_interval
 from seatrial.suite import SuiteResult
 from seatrial.verdict import Check, Outcome
@@ -214,7 +216,7 @@ def _evidence(test: Population, answers: Scores) -> Evidence:
     return Evidence(
         labels=test.labels,
         challenger=answers,
-        champion=Champion(scores=test.champion),
+        champion=Rival(scores=test.champion),
         groups=test.groups,
         perturbations=(),
         digests=("sha256:", "sha256:"),
