@@ -19,7 +19,9 @@ Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Targets = Labels | Floats
 """What is true of each row, shape (n,): a class by its number, or the value of a regression."""
-Statistic = Callable[[Floats], Floats]
+Weights = NDArray[np.uint8] | Floats
+"""How often each row counts, shape (b, n): drawn, as bytes, or any."""
+Statistic = Callable[[Weights], Floats]
 
 BINS = 10
 
@@ -187,48 +189,68 @@ def _squared(labels: Labels, scores: Scores) -> Floats:
     return np.square(scores.probabilities - labels)[:, None]
 
 
-def _ranks(labels: Labels, probabilities: Floats, *, descending: bool) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Map weights to the cumulated weight of the positive and of all rows at the end of each tie, shape (b, ties + 1), from 0.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ranked:
+    """Rows in order of their probability: where each comes from, whether it is positive, and where each tie ends.
 
     Rows of one probability stand or fall together, so the order of rows in the table does not matter.
     """
-    order = np.argsort(-probabilities if descending else probabilities, kind="stable")
-    ranked = probabilities[order]
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    actual = (labels[order] == 1).astype(np.float64)
 
-    def cumulate(weights: Floats) -> tuple[Floats, Floats]:
-        sorted_weights = weights[:, order]
-        positives = np.cumsum(sorted_weights * actual, axis=1)[:, ends]
-        rows = np.cumsum(sorted_weights, axis=1)[:, ends]
-        return _from_zero(positives), _from_zero(rows)
+    order: NDArray[np.int64]
+    actual: NDArray[np.uint8]
+    ends: NDArray[np.int64]
 
-    return cumulate
+    @classmethod
+    def of(cls, labels: Labels, probabilities: Floats, *, descending: bool) -> _Ranked:
+        order = np.argsort(-probabilities if descending else probabilities, kind="stable")
+        ranked = probabilities[order]
+        ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        return cls(order=order, actual=(labels[order] == 1).astype(np.uint8), ends=ends)
+
+    def sort(self, weights: Weights) -> NDArray[Any]:
+        """The weights in order of the rows' probability."""
+        return np.take(weights, self.order, axis=1)
+
+    def cumulate(self, weights: Weights) -> tuple[Floats, Floats]:
+        """The cumulated weight of the positive and of all rows at the end of each tie, shape (b, ties + 1), from 0."""
+        drawn = self.sort(weights)
+        return _from_zero(_cumulated(drawn * self.actual)[:, self.ends]), _from_zero(_cumulated(drawn)[:, self.ends])
 
 
-def _from_zero(sums: Floats) -> Floats:
+def _cumulated(weights: NDArray[Any]) -> NDArray[Any]:
+    """Cumulated sums along each line; of counts in 32 bits, which is three times faster than in 64."""
+    return np.cumsum(weights, axis=1, dtype=np.int32 if weights.dtype == np.uint8 else np.float64)
+
+
+def _from_zero(sums: NDArray[Any]) -> Floats:
     return np.concatenate([np.zeros((sums.shape[0], 1)), sums], axis=1)
 
 
 def _roc_auc(labels: Labels, probabilities: Floats) -> Statistic:
     """Chance that a positive row scores above a negative one, ties counted half (Hanley and McNeil 1982)."""
-    cumulate = _ranks(labels, probabilities, descending=False)
+    ranked = _Ranked.of(labels, probabilities, descending=False)
+    alone = len(ranked.ends) == len(ranked.order)
 
-    def value(weights: Floats) -> Floats:
-        positives, rows = cumulate(weights)
-        negatives = rows - positives
-        pairs = (np.diff(positives, axis=1) * (negatives[:, :-1] + negatives[:, 1:]) / 2).sum(axis=1)
-        return _or_nan(pairs, positives[:, -1] * negatives[:, -1])
+    def value(weights: Weights) -> Floats:
+        drawn = ranked.sort(weights)
+        positives: NDArray[Any] = drawn * ranked.actual
+        below = _cumulated(drawn - positives)
+        negatives = below[:, -1].astype(np.float64)
+        if not alone:
+            ties = _from_zero(below[:, ranked.ends])
+            below, positives = (ties[:, :-1] + ties[:, 1:]) / 2, np.diff(_from_zero(_cumulated(positives)[:, ranked.ends]), axis=1)
+        pairs = np.einsum("ij,ij->i", below.astype(np.float64), positives.astype(np.float64))
+        return _or_nan(pairs, positives.sum(axis=1, dtype=np.float64) * negatives)
 
     return value
 
 
 def _pr_auc(labels: Labels, probabilities: Floats) -> Statistic:
     """Average precision: Σ (R_k - R_{k-1})·P_k over the distinct probabilities, from the highest, without interpolation."""
-    cumulate = _ranks(labels, probabilities, descending=True)
+    ranked = _Ranked.of(labels, probabilities, descending=True)
 
-    def value(weights: Floats) -> Floats:
-        positives, rows = cumulate(weights)
+    def value(weights: Weights) -> Floats:
+        positives, rows = ranked.cumulate(weights)
         precision = _ratio(positives[:, 1:], rows[:, 1:])
         return _or_nan((np.diff(positives, axis=1) * precision).sum(axis=1), positives[:, -1])
 
@@ -246,11 +268,11 @@ def _calibration_error(labels: Labels, probabilities: Floats) -> Statistic:
     Bins of equal count, not of equal width (Nguyen and O'Connor 2015), which stay filled when most answers are alike. A
     bin's edge that falls within a row, or within rows of one probability, takes its part of them.
     """
-    cumulate = _ranks(labels, probabilities, descending=False)
+    ranked = _Ranked.of(labels, probabilities, descending=False)
     distinct = np.unique(probabilities)
 
-    def value(weights: Floats) -> Floats:
-        positives, rows = cumulate(weights)
+    def value(weights: Weights) -> Floats:
+        positives, rows = ranked.cumulate(weights)
         expected = _from_zero(np.cumsum(np.diff(rows, axis=1) * distinct, axis=1))
         edges = np.linspace(0, weights.shape[1], BINS + 1)
         lines = zip(rows, positives, expected, strict=True)

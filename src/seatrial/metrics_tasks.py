@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.manifest import Task
-from seatrial.metrics import METRICS, Floats, Labels, Metric, Statistic
+from seatrial.metrics import METRICS, Floats, Labels, Metric, Statistic, Weights
 
 SLACK = 1e-5
 """How far below 0 a probability may end, which is a sum of 32-bit floats."""
@@ -172,8 +172,8 @@ def _median_distance(targets: Floats, values: Floats) -> Statistic:
     order = np.argsort(distances, kind="stable")
     ranked = distances[order]
 
-    def value(weights: Floats) -> Floats:
-        sums = np.cumsum(weights[:, order], axis=1)
+    def value(weights: Weights) -> Floats:
+        sums: Floats = np.cumsum(np.take(weights, order, axis=1), axis=1, dtype=np.float64)
         half = sums[:, -1:] / 2
         lower, upper = (np.minimum(one.sum(axis=1), len(ranked) - 1) for one in (sums < half, sums <= half))
         middle: Floats = (ranked[lower] + ranked[upper]) / 2

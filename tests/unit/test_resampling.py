@@ -55,6 +55,17 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another():
     assert bounds[0] == bounds[1] != bounds[2]
 
 
+def test_the_answer_does_not_depend_on_how_many_threads_share_the_work(monkeypatch):
+    monkeypatch.setattr(resampling, "CHUNK_CELLS", 20_000)
+    labels, one, other = two_models(0)
+    found = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(resampling, "THREADS", threads)
+        found.append(estimate_differences(["f1", "log_loss"], labels, one, other, resamples=300, seed=0)["f1"].replicates)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_the_value_is_the_metric_and_the_difference_that_of_both(name):
     labels, one, other = two_models(1)
