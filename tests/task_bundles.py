@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ def to_onnx(pipeline: Any, task: str) -> bytes:
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
     types = [(column.name, (StringTensorType if column.type == "category" else FloatTensorType)([None, 1])) for column in INPUTS]
-    model = convert(pipeline, initial_types=types, options={} if task == "regression" else {"zipmap": False}, target_opset=17)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # skl2onnx hands protobuf booleans for integers
+        model = convert(pipeline, initial_types=types, options={} if task == "regression" else {"zipmap": False}, target_opset=17)
     graph = model.graph
     renamed = {column.name: f"{column.name}__column" for column in INPUTS}
     for node in graph.node:

@@ -66,10 +66,11 @@ def test_answers_are_read_as_the_task_reads_them():
 
 
 def test_a_champions_classes_are_brought_into_the_challengers_order():
-    other = make_manifest("multiclass", target=msgspec.structs.replace(TARGETS["multiclass"], classes=CLASSES[::-1]))
+    turned = (*CLASSES[1:], CLASSES[0])  # pear, quince, apple: not its own inverse
+    other = make_manifest("multiclass", target=msgspec.structs.replace(TARGETS["multiclass"], classes=turned))
     answers = rival_answers(make_manifest("multiclass"), other, np.array([[0.7, 0.2, 0.1]]))
-    assert answers.raw.tolist() == [[0.1, 0.2, 0.7]]
-    assert CLASSES[answers.given[0]] == "quince"
+    assert answers.raw.tolist() == [[0.1, 0.7, 0.2]]
+    assert CLASSES[answers.given[0]] == "pear"
 
 
 def test_a_champion_that_answers_another_question_is_refused():
