@@ -190,3 +190,24 @@ def test_a_table_that_cannot_be_described_so_is_refused_with_its_line(tmp_path, 
     with pytest.raises(ParamsError, match=r"params\.yaml:2: data\.") as caught:
         load_settings(tmp_path / "params.yaml")
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(("task", "metric"), [("multiclass", "macro_f1"), ("regression", "r2"), ("binary", "roc_auc")])
+def test_each_task_has_its_metrics(tmp_path, task, metric):
+    text = f"model: {{name: m, task: {task}, primary: {metric}}}\ndata: {{raw: t.csv, target: bought}}\n"
+    assert settings(tmp_path, text + f"gate: {{metrics: {{{metric}: {{floor: 0.5}}}}}}\n").model.task == task
+    other = "roc_auc" if task != "binary" else "mae"
+    assert any(f"is no metric of a {task} task" in one for one in problems(tmp_path, text + f"gate: {{metrics: {{{other}: {{}}}}}}\n"))
+
+
+@pytest.mark.parametrize(("task", "primary"), [("multiclass", "accuracy"), ("regression", "mae")])
+def test_only_a_binary_task_has_a_positive_class(tmp_path, task, primary):
+    text = f"model: {{name: m, task: {task}, primary: {primary}}}\ndata: {{raw: t.csv, target: bought, positive: x}}\n"
+    assert problems(tmp_path, text) == (f"params.yaml:2: data.positive: a {task} task has no positive class; remove it",)
+
+
+def test_what_knows_binary_tasks_only_says_so(tmp_path):
+    assert settings(tmp_path, SMALL).require_binary("deploy") is None
+    found = settings(tmp_path, "model: {name: m, task: regression, primary: mae}\ndata: {raw: t.csv, target: bought}\n")
+    with pytest.raises(UsageError, match=r"deploy knows binary tasks only; model.task of params.yaml is regression"):
+        found.require_binary("deploy")

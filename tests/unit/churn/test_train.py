@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
+import pytest
 
 from churn.features import build_pipeline, design_matrix
-from churn.train import write_checked
+from churn.train import train, write_checked
 from seatrial.bundle import load_bundle, row_hashes, trained_on
+from seatrial.errors import ParamsError
 from seatrial.params import Train
 from tests.bundles import INPUTS, TARGET, make_bundle, make_rows, make_targets
 
@@ -40,3 +42,10 @@ def test_a_bundle_names_the_rows_that_it_was_trained_on_and_no_others(tmp_path):
 def test_training_three_times_gives_one_digest(tmp_path):
     manifest = make_bundle(tmp_path / "other").manifest
     assert len({trained(tmp_path / str(number), manifest) for number in range(3)}) == 1
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_another_task_than_binary_is_refused_before_any_row_is_read(task):
+    project = SimpleNamespace(settings=SimpleNamespace(model=SimpleNamespace(task=task)))
+    with pytest.raises(ParamsError, match=f"model.task: '{task}' is not trained by this pipeline"):
+        train(project)
