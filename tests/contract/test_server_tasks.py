@@ -12,7 +12,7 @@ import pytest
 
 from seatrial.bundle import GOLDEN, MODEL, read_digest, write_bundle
 from seatrial.errors import BundleError
-from seatrial.evidence import gather
+from seatrial.evidence import Standing, gather
 from seatrial.files import pretty_json
 from seatrial.gate import decide
 from seatrial.project import Project
@@ -175,7 +175,7 @@ def test_a_bundle_is_measured_from_its_bytes_to_a_verdict(tmp_path, task, spoilt
     project = Project.find(tmp_path, environment="local")
     make_table(300).write_parquet(project.test_data)
     bundle = make_task_bundle(project.bundle, task, spoilt=spoilt)
-    evidence = gather(project, None, bundle.digest, lambda words: None)
+    evidence = gather(project, Standing(), bundle.digest, lambda words: None)
     verdict = decide({"bundle": bundle.digest}, project.settings.gate, evidence, environment="local")
     assert verdict.outcome is outcome
     passed = {check.name for check in verdict.checks if check.outcome is Outcome.PASS}
@@ -189,4 +189,4 @@ def test_a_bundle_of_another_task_than_params_yaml_is_refused(tmp_path):
     make_table(50).write_parquet(project.test_data)
     bundle = make_task_bundle(project.bundle, "multiclass")
     with pytest.raises(BundleError, match=r"the bundle's task is multiclass, model.task of params.yaml is regression"):
-        gather(project, None, bundle.digest, lambda words: None)
+        gather(project, Standing(), bundle.digest, lambda words: None)
