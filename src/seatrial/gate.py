@@ -173,20 +173,27 @@ def _latency(policy: Gate, evidence: Evidence) -> tuple[Check, ...]:
 
 
 def suite_checks(results: Sequence[SuiteResult]) -> tuple[Check, ...]:
-    """The model test suite as checks `suite.<test name>`; a skipped test is shown, an empty suite asks nothing."""
-    if all(result.outcome == "skipped" for result in results):
-        said = f"skipped all of its {len(results)} tests" if results else "holds no test"
+    """The model test suite as checks `suite.<test name>`; a skipped test is shown, a suite that can block nothing asks nothing."""
+    if all(result.outcome == "skipped" or result.advisory for result in results):
+        said = f"skipped all of its {len(results)} tests, or they are advisory" if results else "holds no test"
         message = f"the model test suite {said}, so it asks nothing (gate.suite)"
         asked = Check(name="suite", outcome=Outcome.INCONCLUSIVE, message=message, observed=0, limit=1)
         return (asked, *(_test(result) for result in results))
     return tuple(_test(result) for result in results)
 
 
-_OUTCOMES = {"passed": Outcome.PASS, "failed": Outcome.FAIL, "skipped": Outcome.INCONCLUSIVE}
+_OUTCOMES = {"passed": Outcome.PASS, "failed": Outcome.FAIL, "skipped": Outcome.INCONCLUSIVE, "inconclusive": Outcome.INCONCLUSIVE}
 
 
 def _test(result: SuiteResult) -> Check:
     outcome = _OUTCOMES.get(result.outcome, Outcome.ERROR)
-    first = next(iter(result.reason.strip().splitlines()), "")
-    message = result.sentence if outcome is Outcome.PASS else f"{result.sentence}: {first or result.outcome}"
-    return Check(name=f"suite.{result.name}", outcome=outcome, message=message, advisory=outcome is Outcome.INCONCLUSIVE)
+    words = result.evidence or next(iter(result.reason.strip().splitlines()), "") or ("" if outcome is Outcome.PASS else result.outcome)
+    return Check(
+        name=f"suite.{result.name}",
+        outcome=outcome,
+        message=f"{result.sentence}: {words}" if words else result.sentence,
+        observed=result.observed,
+        limit=result.limit,
+        advisory=result.advisory or result.outcome == "skipped",
+        volatile=result.volatile,
+    )

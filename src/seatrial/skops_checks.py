@@ -1,6 +1,6 @@
 """`model.skops` looked at without loading it: a plain archive of arrays, and a tree of types that we have reviewed.
 
-Nothing in Seatrial loads this file; whoever does, for analysis, runs the constructors that it names. So a bundle whose file
+Only the model test suite loads this file, for analysis; whoever does, runs the constructors that it names. So a bundle whose file
 names anything but scikit-learn's own classes and plain containers is refused.
 """
 

@@ -81,7 +81,7 @@ def subject_of(project: Project, champion: RegisteredVersion | None, anchor: Reg
         "policy": sha256_json([settings.gate_policy, *(sha256_bytes(path.read_bytes()) for path in _told_by(project))]),
         "champion": champion.digest if champion else None,
         "anchor": anchor.digest if anchor else None,
-        "suite": sha256_of_tree(suite, suffixes=(".py",)),
+        "suite": sha256_of_tree(suite, suffixes=(".py", ".yaml")),
         "seatrial": __version__,
     }
 
