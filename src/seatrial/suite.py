@@ -320,7 +320,17 @@ def _broken(reason: str) -> SuiteResult:
 
 def main(results: str, folder: str) -> int:
     """Run pytest on `folder`, keep the results: what `run_suite` starts."""
-    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--import-mode=importlib"]
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(Path.cwd()),
+        "--import-mode=importlib",
+        "--continue-on-collection-errors",
+    ]
     return int(pytest.main([*options, folder], plugins=[Collector(Path(results))]))
 
 

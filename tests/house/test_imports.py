@@ -68,6 +68,10 @@ def test_the_library_names_no_column_of_the_sample():
     assert words_used(ROOT / "src/seatrial", sample_words()) == []
 
 
+def test_the_model_test_suite_names_no_column_of_the_sample():
+    assert words_used(ROOT / "tests/model", sample_words()) == []
+
+
 def test_tasks_import_only_nox_and_the_standard_library():
     allowed = {"nox", "tasks"} | sys.stdlib_module_names
     assert foreign_imports(ROOT / "tasks", lambda name: name not in allowed) == []

@@ -57,7 +57,7 @@ def test_answers_move_the_way_they_must(model, test_data, directions):
         pytest.skip("directions.yaml names no number that the model reads")
     for name, direction in known.items():
         assert_direction(
-            model, test_data, lambda rows, one=inputs[name]: rows.with_columns(raised(one)), direction, slack=SLACK, share=SHARE
+            model, test_data, lambda rows, one=inputs[name]: rows.with_columns(raised(one)), direction, slack=SLACK, share=SHARE, what=name
         )
     strange = tuple(name for name in directions if name not in known)
     if strange:

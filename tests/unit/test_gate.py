@@ -226,6 +226,7 @@ def test_one_check_that_does_not_pass_decides(changes, name, outcome):
         ("passed", Outcome.PASS, False),
         ("failed", Outcome.FAIL, False),
         ("skipped", Outcome.INCONCLUSIVE, True),
+        ("inconclusive", Outcome.INCONCLUSIVE, False),
         ("error", Outcome.ERROR, False),
         ("rerun", Outcome.ERROR, False),
     ],
@@ -235,11 +236,22 @@ def test_what_pytest_said_becomes_an_outcome(said, outcome, advisory):
     result = SuiteResult(name="test_a[x]", outcome=said, sentence="Rows are answered", reason="first line\nsecond line")
     check, _ = suite_checks([result, beside])
     assert (check.name, check.outcome, check.advisory) == ("suite.test_a[x]", outcome, advisory)
-    assert check.message == ("Rows are answered" if said == "passed" else "Rows are answered: first line")
+    assert check.message == "Rows are answered: first line"
 
 
-def test_a_suite_in_which_every_test_was_skipped_asks_nothing():
-    checks = suite_checks([SuiteResult(name="test_a", outcome="skipped", sentence="a", reason="no id")])
+def test_what_a_tests_claims_found_stands_in_its_check():
+    result = replace(PASSED, observed=0.4, limit=0.5, evidence="recall 0.4 is below 0.5")
+    failed, passed, shown = suite_checks(
+        [replace(result, outcome="failed", reason="it raised"), PASSED, replace(result, outcome="failed", advisory=True, volatile=True)]
+    )
+    assert (failed.observed, failed.limit, failed.message) == (0.4, 0.5, "It works: recall 0.4 is below 0.5")
+    assert (passed.observed, passed.limit, passed.message) == (None, None, "It works")
+    assert (shown.outcome, shown.blocks, shown.volatile) == (Outcome.FAIL, False, True)
+
+
+@pytest.mark.parametrize("only", [{"outcome": "skipped", "reason": "no id"}, {"advisory": True}])
+def test_a_suite_in_which_no_test_can_block_asks_nothing(only):
+    checks = suite_checks([replace(PASSED, **only)])
     assert checks[0].outcome is Outcome.INCONCLUSIVE
     assert checks[0].blocks
 

@@ -1,7 +1,8 @@
 """Claims about what a model does, whatever it has learnt: changes that must not matter, or must matter in one direction.
 
 Moves are differences of the probability of the positive class, from -1 to 1. A change is a function from a table to a table
-of the same rows. With `share` below 1 that part of the rows must keep the limit, and the others may break it.
+of the same rows, which `what` names in the sentence. With `share` below 1 that part of the rows must keep the limit, and the
+others may break it.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ def assert_answers(model: Model, rows: pl.DataFrame, *, what: str = "", advisory
 
 
 def assert_invariant(
-    model: Model, rows: pl.DataFrame, change: Change, within: float, *, share: float = 1.0, advisory: bool = False
+    model: Model, rows: pl.DataFrame, change: Change, within: float, *, share: float = 1.0, what: str = "", advisory: bool = False
 ) -> Finding:
     """A change that must not matter moves no answer by more than `within`; observed is the largest move that `share` of the rows keep."""
     before, after = _answers(model, rows), _answers(model, _changed(rows, change))
     moves = np.abs(after - before)
-    what = f"{_of_rows(share, len(moves))} move by"
-    return conclude(_moved(model, rows, before, after, moves, within, share, what, advisory))
+    said = f"{what}: " if what else ""
+    said += f"{_of_rows(share, len(moves))} move by"
+    return conclude(_moved(model, rows, before, after, moves, within, share, said, advisory))
 
 
 def assert_direction(
@@ -65,6 +67,7 @@ def assert_direction(
     *,
     slack: float = 0.0,
     share: float = 1.0,
+    what: str = "",
     advisory: bool = False,
 ) -> Finding:
     """A change that may only raise ("up") or lower ("down") the answer moves none the other way by more than `slack`.
@@ -81,9 +84,9 @@ def assert_direction(
     rows, other = rows[altered], other[altered]
     before, after = _answers(model, rows), _answers(model, other)
     wrong = before - after if direction == "up" else after - before
-    mean = f"the mean answer moves by {float((after - before).mean()):+.3f}"
-    what = f"{mean}, {_of_rows(share, len(wrong))} move {_OPPOSITE[direction]} by"
-    return conclude(_moved(model, rows, before, after, wrong, slack, share, what, advisory))
+    said = f"{what}: " if what else ""
+    said += f"the mean answer moves by {float((after - before).mean()):+.3f}, {_of_rows(share, len(wrong))} move {_OPPOSITE[direction]} by"
+    return conclude(_moved(model, rows, before, after, wrong, slack, share, said, advisory))
 
 
 _OPPOSITE = {"up": "down", "down": "up"}

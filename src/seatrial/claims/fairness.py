@@ -91,6 +91,7 @@ class _Gap:
 
     rate: str
     pair: tuple[str, str]
+    shares: tuple[float, float]
     estimate: NormalEstimate
     rows: int
 
@@ -103,7 +104,7 @@ class _Gap:
         return min(self.estimate.p_above(limit), self.estimate.p_below(-limit))
 
     def __str__(self) -> str:
-        return f"{self.rate} of {self.pair[0]} minus {self.pair[1]} {self.estimate.value:+.3f}"
+        return f"{self.rate} {self.shares[0]:.3f} for {self.pair[0]} and {self.shares[1]:.3f} for {self.pair[1]}"
 
 
 def _rate(name: str, actual: Mask) -> _Rate:
@@ -132,8 +133,9 @@ def _gaps(rate: _Rate, large: Sequence[str], groups: NDArray[Any], positive: Mas
     for pair in combinations(large, 2):
         first, second = (positive[rate.among & (groups == value)] for value in pair)
         error = math.sqrt(_variance(first) + _variance(second))
-        estimate = NormalEstimate(value=float(first.mean() - second.mean()), error=error, method="normal approximation")
-        yield _Gap(rate=rate.name, pair=pair, estimate=estimate, rows=len(first) + len(second))
+        shares = (float(first.mean()), float(second.mean()))
+        estimate = NormalEstimate(value=shares[0] - shares[1], error=error, method="normal approximation")
+        yield _Gap(rate=rate.name, pair=pair, shares=shares, estimate=estimate, rows=len(first) + len(second))
 
 
 def _variance(hits: Mask) -> float:
@@ -152,12 +154,12 @@ def _judged(
     words = {Outcome.PASS: "at most", Outcome.FAIL: "more than"}.get(outcome, "not shown to be on either side of")
     sentence = (
         f"{criterion.replace('_', ' ')} difference over {column} {observed:.3f} is {words} {within:g} "
-        f"({widest}, {interval(widest.estimate, 1 - alpha)})"
+        f"({widest}: difference {widest.estimate.value:+.3f}, {interval(widest.estimate, 1 - alpha)})"
     )
     if outcome is Outcome.INCONCLUSIVE:
         limit = math.copysign(within, widest.estimate.value)
         sentence += f"; {needed(widest.estimate, limit, widest.rows, alpha)}"
-    examples = tuple(str(gap) for gap, said in zip(gaps, outcomes, strict=True) if said is Outcome.FAIL)
+    examples = tuple(str(gap) for gap, said in zip(gaps, outcomes, strict=True) if said is Outcome.FAIL and gap is not widest)
     return Finding(
         observed=observed, limit=within, sentence=sentence + unjudged(small), examples=examples, outcome=outcome, advisory=advisory
     )
