@@ -62,7 +62,6 @@ class SuiteResult:
 class Model:
     """A bundle as a test sees it: rows in, answers out, through the serving runtime.
 
-
     `folder` is where it was loaded from, for claims that need another process; `size` is the bytes of its files together.
     """
 

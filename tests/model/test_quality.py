@@ -29,7 +29,7 @@ def test_the_floor_is_kept(model, test_data, labels, policy, metric):
     asked = limits(policy, metric)
     if asked.floor is None:
         pytest.skip(f"gate.metrics.{metric} has no floor")
-    assert_metric(model, test_data, labels, metric, floor=asked.floor, confidence=policy.confidence, advisory=asked.advisory)
+    assert_metric(model, test_data, labels, metric, floor=asked.floor, confidence=policy.confidence, advisory=asked.tier == "advisory")
 
 
 def test_the_model_is_not_worse_than_the_champion(model, champion, test_data, labels, policy):
@@ -38,7 +38,9 @@ def test_the_model_is_not_worse_than_the_champion(model, champion, test_data, la
     if not asked:
         pytest.skip("gate.metrics has no margin")
     for name, one in asked.items():
-        assert_no_regression(model, champion, test_data, labels, name, one.margin, confidence=policy.confidence, advisory=one.advisory)
+        assert_no_regression(
+            model, champion, test_data, labels, name, one.margin, confidence=policy.confidence, advisory=one.tier == "advisory"
+        )
 
 
 def test_few_labels_change(model, champion, test_data, policy):
@@ -51,7 +53,7 @@ def test_probabilities_mean_what_they_say(model, test_data, labels, policy):
     asked = limits(policy, "calibration_error")
     if asked.ceiling is None:
         pytest.skip("gate.metrics.calibration_error has no ceiling")
-    assert_calibrated(model, test_data, labels, asked.ceiling, confidence=policy.confidence, advisory=asked.advisory)
+    assert_calibrated(model, test_data, labels, asked.ceiling, confidence=policy.confidence, advisory=asked.tier == "advisory")
 
 
 def test_every_part_of_the_rows_is_served_well(model, test_data, labels, policy, project):
@@ -64,7 +66,7 @@ def test_every_part_of_the_rows_is_served_well(model, test_data, labels, policy,
     if not columns:
         pytest.skip("the table has neither groups nor categories")
     for column in dict.fromkeys(columns):
-        assert_slices(model, test_data, labels, column, "roc_auc", asked.floor - SLICE_MARGIN, advisory=asked.advisory)
+        assert_slices(model, test_data, labels, column, "roc_auc", asked.floor - SLICE_MARGIN, advisory=asked.tier == "advisory")
 
 
 def test_the_model_beats_a_constant(model, test_data, labels):

@@ -1,5 +1,7 @@
 """The model test suite from a test that somebody writes to its line in the verdict, in a process of its own."""
 
+from pathlib import Path
+
 import pytest
 
 from seatrial.gate import suite_checks
@@ -180,7 +182,9 @@ def checks(tmp_path_factory):
         (folder / f"{name}.py").write_text(text)
     (folder / "test_off.py").write_text("import pytest\n\npytest.skip('not here', allow_module_level=True)\n")
     subject = {"bundle": str(root / "bundle"), "digest": None, "champion": None, "champion_digest": None}
-    results = run_suite(folder, root=root, environment="local", subject=subject, timeout=120)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the suite's conftest.py makes rows with tests.bundles
+        results = run_suite(folder, root=root, environment="local", subject=subject, timeout=120)
     found = suite_checks(results)
     assert len({check.name for check in found}) == len(found), "two checks have one name"
     return {check.name.removeprefix("suite."): check for check in found}

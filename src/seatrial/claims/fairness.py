@@ -70,7 +70,7 @@ def assert_fairness(
     large, small = _sizes(groups, rates, min_rows)
     if len(large) < 2:
         pytest.skip(f"{column} has fewer than two groups with {min_rows} rows for the {' and the '.join(RATES[criterion])}")
-    positive = scores >= model.manifest.threshold
+    positive = scores >= model.manifest.binary.threshold
     judged = np.isin(groups, large)
     observed = _difference(criterion, labels[judged], positive[judged], groups[judged])
     gaps = [gap for rate in rates for gap in _gaps(rate, large, groups, positive)]

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seatrial.checks.comparison import comparison_checks
 from seatrial.checks.fairness import word
-from seatrial.checks.performance import Level, comparison_checks, floor_checks, needed
+from seatrial.checks.performance import Level, floor_checks, needed
 from seatrial.claims.finding import Finding, conclude, outcome_of, undecided, unjudged
 from seatrial.errors import UsageError
 from seatrial.located import nearest
@@ -207,7 +208,7 @@ def _scores(model: Model, rows: pl.DataFrame, labels: Labels) -> Scores:
         raise UsageError(f"{len(labels):,} labels for {rows.height:,} rows")
     if len(np.unique(labels)) < 2:
         undecided(f"the {rows.height:,} rows are not of both classes, so no metric can be judged on them")
-    scores = Scores(probabilities=model.score(rows), threshold=model.manifest.threshold)
+    scores = Scores(probabilities=model.score(rows), threshold=model.manifest.binary.threshold)
     if scores.strange:
         sentence = f"{scores.strange:,} of {rows.height:,} answers are no probability, so no metric can be judged on them"
         conclude(Finding(observed=math.nan, limit=0, sentence=sentence))
