@@ -1,6 +1,7 @@
 """Test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes.
 
-The same bundle, data, policy, champion and suite are answered from the recorded verdict.
+The same bundle, data, policy, champion and suite are answered from the recorded verdict. reports/ gets the page gate.html, the
+Markdown gate.md and the JUnit file gate.xml.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ import argparse
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seatrial import __version__
 from seatrial.adapters.registry import BEATS_TAG, TEST_DATA_TAG, RegisteredVersion, digests_judged_on, read_alias, registry_uri
 from seatrial.bundle import read_digest
 from seatrial.errors import DataError, UsageError
-from seatrial.files import md5_of, sha256_bytes, sha256_json, sha256_of_tree, write_atomic
+from seatrial.files import md5_of, sha256_bytes, sha256_json, sha256_of_tree
+from seatrial.gate_reports import keep_reports, write_reports
 from seatrial.looks import Look, append_look, look_number, read_looks
 from seatrial.project import Project
-from seatrial.report import print_verdict, verdict_page
+from seatrial.report import print_verdict
 from seatrial.tools import who
 from seatrial.verdict import Check, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from seatrial.gate import Evidence
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,16 +49,19 @@ def gate(project: Project, *, again: bool = False) -> tuple[Verdict, bool]:
     champion, anchor = read_alias(project, "champion"), read_alias(project, "anchor")
     subject = subject_of(project, champion, anchor)
     if champion is not None and champion.digest == subject["bundle"]:
-        return _already_champion(project, subject, champion), True
+        verdict = _already_champion(project, subject, champion)
+        keep_reports(project, verdict)
+        return verdict, True
     recorded = None if again else Verdict.recorded(project.verdict("gate"), kind="gate", subject=subject)
     if recorded is not None and _stands(recorded):
+        keep_reports(project, recorded)
         register(project, recorded)
         return recorded, True
     project.verdict("gate").unlink(missing_ok=True)  # whatever happens from here on, an older answer is none
-    verdict = measure(project, subject, champion, anchor)
+    verdict, evidence = measure(project, subject, champion, anchor)
     verdict.save(project.verdict("gate"))
     append_look(project.home, _look(project, verdict))
-    write_atomic(project.report("gate.html"), verdict_page(verdict, title="Gate").encode())
+    write_reports(project, verdict, evidence)
     register(project, verdict)
     return verdict, False
 
@@ -93,8 +101,8 @@ def _told_by(project: Project) -> list[Path]:
 
 def measure(
     project: Project, subject: dict[str, Any], champion: RegisteredVersion | None, anchor: RegisteredVersion | None = None
-) -> Verdict:
-    """Measure all that the gate asks, and decide."""
+) -> tuple[Verdict, Evidence]:
+    """Measure all that the gate asks, and decide; gives the verdict and what it rests on."""
     from seatrial.evidence import Standing, gather
     from seatrial.gate import decide
 
@@ -103,7 +111,7 @@ def measure(
     standing = Standing(champion=champion, anchor=other, look=_look_now(project, subject))
     evidence = gather(project, standing, subject["bundle"], lambda words: print(f"gate: {words}", flush=True))
     verdict = decide(subject, settings.gate, evidence, environment=settings.environment, primary=settings.model.primary)
-    return replace(verdict, checks=(*verdict.checks, *_split(project)))
+    return replace(verdict, checks=(*verdict.checks, *_split(project))), evidence
 
 
 def _look_now(project: Project, subject: dict[str, Any]) -> int:

@@ -1,0 +1,192 @@
+"""Champion against challenger, metric by metric: the figures that the gate's page, its comment and the terminal show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.gate import Evidence, comparable
+from seatrial.metrics import METRICS, Labels, Metric, Scores
+from seatrial.resampling import estimate_differences, estimate_metrics
+from seatrial.statistics import Estimate
+from seatrial.verdict import Check, Outcome, Verdict, worst
+
+KINDS = ("floor", "ceiling", "champion", "anchor")
+WORDS = {"champion": "margin", "anchor": "anchor's margin"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SameRows:
+    """The held-out rows on which the models stand side by side: those that the champion was not trained on.
+
+    `at` is the place of each among all held-out rows, shape (n,). `champion` is None where there is none to compare with.
+    """
+
+    labels: Labels
+    challenger: Scores
+    champion: Scores | None
+    at: NDArray[np.int64]
+
+    @property
+    def models(self) -> list[tuple[str, Scores]]:
+        """The models by name, the challenger first."""
+        return [("challenger", self.challenger), *([] if self.champion is None else [("champion", self.champion)])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Line:
+    """One metric that the policy asks of: what both models have, their difference, and the checks that judged it."""
+
+    metric: Metric
+    challenger: Estimate
+    champion: Estimate | None
+    difference: Estimate | None
+    checks: tuple[Check, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of the checks that can block; where none can, the worst."""
+        blocking = [check.outcome for check in self.checks if not check.advisory]
+        return worst(blocking or [check.outcome for check in self.checks])
+
+    @property
+    def advisory(self) -> bool:
+        """Whether none of its checks can block."""
+        return all(check.advisory for check in self.checks)
+
+    def check(self, kind: str) -> Check | None:
+        """Its check of a kind, such as `floor`."""
+        return next((check for check in self.checks if kind_of(check) == kind), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """All lines, the rows that both models share, what is special about them in words, and how sure the intervals are."""
+
+    lines: tuple[Line, ...]
+    rows: SameRows
+    note: str
+    confidence: float
+
+
+def compare(verdict: Verdict, evidence: Evidence | None, *, confidence: float, resamples: int = 2000, seed: int = 0) -> Comparison | None:
+    """The figures behind a verdict; None where nothing was measured, or where rows and answers allow no figure.
+
+    All figures of a line are about the same rows, so that they can be read together. With the policy's resamples and seed,
+    intervals are those of the checks' sentences.
+    """
+    if evidence is None or not _readable(evidence):
+        return None
+    rows, note = _same_rows(verdict, evidence)
+    checks = _by_metric(verdict)
+    drawing = {"resamples": resamples, "seed": seed}
+    mine = estimate_metrics(checks, rows.labels, rows.challenger, **drawing)
+    theirs = estimate_metrics(checks, rows.labels, rows.champion, **drawing) if rows.champion else {}
+    changes = estimate_differences(checks, rows.labels, rows.challenger, rows.champion, **drawing) if rows.champion else {}
+    lines = tuple(
+        Line(metric=METRICS[name], challenger=mine[name], champion=theirs.get(name), difference=changes.get(name), checks=tuple(own))
+        for name, own in checks.items()
+    )
+    return Comparison(lines=lines, rows=rows, note=note, confidence=confidence)
+
+
+def _readable(evidence: Evidence) -> bool:
+    """Whether there is one probability for each row, and rows of both classes."""
+    scores = evidence.challenger
+    return len(scores.probabilities) == len(evidence.labels) and not scores.strange and len(np.unique(evidence.labels)) == 2
+
+
+def _same_rows(verdict: Verdict, evidence: Evidence) -> tuple[SameRows, str]:
+    """The rows to compare on as the gate chose them, and what is to be known about them."""
+    champion, rival = evidence.champion, comparable(evidence)
+    every = np.arange(len(evidence.labels))
+    alone = SameRows(labels=evidence.labels, challenger=evidence.challenger, champion=None, at=every)
+    if champion is None:
+        return alone, "First release: there is no champion to compare with."
+    if rival is None:
+        return alone, f"The champion cannot be compared with: {champion.problem or 'it did not give one probability for each row'}."
+    if champion.learned is None or not champion.learned.any():
+        return SameRows(labels=evidence.labels, challenger=evidence.challenger, champion=rival, at=every), ""
+    learned, new = int(champion.learned.sum()), ~champion.learned
+    asked = next((check for check in verdict.checks if check.name == "champion.trained_on"), None)
+    if asked is not None and asked.outcome is not Outcome.PASS:
+        return alone, f"The champion was trained on {learned:,} of these rows, and too few others are left to compare on."
+    note = (
+        f"The champion was trained on {learned:,} other held-out rows, which are left out here; floors and ceilings were judged on "
+        f"all {len(every):,}."
+    )
+    rows = SameRows(labels=evidence.labels[new], challenger=evidence.challenger.only(new), champion=rival.only(new), at=every[new])
+    return rows, note
+
+
+def _by_metric(verdict: Verdict) -> dict[str, list[Check]]:
+    """The checks about a value or a difference, by metric, in the verdict's order."""
+    found: dict[str, list[Check]] = {}
+    for check in verdict.checks:
+        if kind_of(check) in KINDS:
+            found.setdefault(check.name.split(".")[1], []).append(check)
+    return found
+
+
+def kind_of(check: Check) -> str:
+    """`floor`, `ceiling`, `champion` or `anchor` for a check of a known metric, else nothing."""
+    family, _, rest = check.name.partition(".")
+    metric, _, kind = rest.partition(".")
+    return kind if family == "performance" and metric in METRICS and kind in KINDS else ""
+
+
+def limit_words(check: Check) -> str:
+    """What a check holds a metric to: `floor 0.8`, `margin 0.02`."""
+    kind = kind_of(check)
+    limit = abs(check.limit) if kind in WORDS and isinstance(check.limit, float | int) else check.limit
+    shown = f"{limit:g}" if isinstance(limit, float | int) else "unknown"
+    return f"{WORDS.get(kind, kind)} {shown}"
+
+
+def bounds(estimate: Estimate, confidence: float) -> tuple[float, float]:
+    """The two-sided interval."""
+    alpha = (1 - confidence) / 2
+    return estimate.lower(alpha), estimate.upper(alpha)
+
+
+def value_words(estimate: Estimate | None, *, signed: bool = False) -> str:
+    """A value with three decimals, `+` before a difference that is one; a dash for none."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return "–"
+    return f"{estimate.value:+.3f}" if signed else f"{estimate.value:.3f}"
+
+
+def interval_words(estimate: Estimate | None, confidence: float, *, signed: bool = False) -> str:
+    """The two-sided interval, such as `0.821–0.862` or `-0.010 to +0.004`; empty where there is none."""
+    if estimate is None or not all(map(math.isfinite, (estimate.value, *bounds(estimate, confidence)))):
+        return ""
+    low, high = bounds(estimate, confidence)
+    return f"{low:+.3f} to {high:+.3f}" if signed else f"{low:.3f}–{high:.3f}"
+
+
+def cells(line: Line, confidence: float) -> tuple[str, ...]:
+    """A line as plain words: metric, challenger, champion, difference, limits, outcome."""
+    return (
+        line.metric.title,
+        *(_seen(one, confidence, signed=False) for one in (line.challenger, line.champion)),
+        _seen(line.difference, confidence, signed=True),
+        ", ".join(limit_words(check) for check in line.checks),
+        ", ".join(_outcomes(line)),
+    )
+
+
+def _seen(estimate: Estimate | None, confidence: float, *, signed: bool) -> str:
+    between = interval_words(estimate, confidence, signed=signed)
+    return f"{value_words(estimate, signed=signed)}{f' [{between}]' if between else ''}"
+
+
+def _outcomes(line: Line) -> Iterator[str]:
+    """The outcome, with what it is about where the others are better."""
+    yield f"{line.outcome.value}{' (advisory)' if line.advisory else ''}"
+    for check in line.checks:
+        if check.advisory and not line.advisory and check.outcome is not Outcome.PASS:
+            yield f"{limit_words(check)}: {check.outcome.value} (advisory)"

@@ -1,0 +1,148 @@
+"""The gate page's tables of slices and groups: how both models do in each part of the held-out rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.checks.fairness import word
+from seatrial.comparison import SameRows, bounds, interval_words, value_words
+from seatrial.curves import strip
+from seatrial.drawings import short
+from seatrial.gate import MIN_PER_CLASS
+from seatrial.html import escape, table
+from seatrial.metrics import Labels, Scores
+from seatrial.resampling import delong, delong_difference
+from seatrial.statistics import Estimate, ProportionEstimate, paired_proportions
+
+MOST_VALUES = 12
+MOST_COLUMNS = 24
+OPEN_COLUMNS = 6
+Mask = NDArray[np.bool_]
+
+
+def slices_section(columns: Mapping[str, Sequence[Any]], rows: SameRows, confidence: float) -> str:
+    """A table for each column: its most frequent values with both models' figures; nothing without a column.
+
+    `columns` maps a column to the value of every held-out row; those whose length is another are left out.
+    """
+    length = int(rows.at.max()) + 1 if len(rows.at) else 0
+    fitting = {name: values for name, values in columns.items() if len(values) >= length}
+    if not fitting:
+        return ""
+    shown = list(fitting.items())[:MOST_COLUMNS]
+    tables = "".join(
+        _column(name, [word(values[at]) for at in rows.at], rows, confidence, opened=number < OPEN_COLUMNS)
+        for number, (name, values) in enumerate(shown)
+    )
+    more = f'<p class="soft">… and {len(fitting) - len(shown):,} more columns.</p>' if len(fitting) > len(shown) else ""
+    return f"<section><h2>Slices and groups</h2>{_explained(rows, confidence)}{tables}{more}</section>"
+
+
+def _explained(rows: SameRows, confidence: float) -> str:
+    second = "; below each figure the champion's, and the difference with its own interval" if rows.champion else ""
+    line = (
+        "the line next to a ROC AUC runs from 0.5 to 1 and shows the challenger's interval"
+        f"{' and, as an empty dot, the champion' if rows.champion else ''}"
+    )
+    return (
+        f'<p class="soft small">Intervals hold {100 * confidence:g} % of the time, each for itself: of twenty slices, one may well look '
+        f"odd by chance{second}; {line}. Slices with fewer than {MIN_PER_CLASS} rows of either class show their counts only.</p>"
+    )
+
+
+def _column(name: str, words: Sequence[str], rows: SameRows, confidence: float, *, opened: bool) -> str:
+    """One column's values, the most frequent first."""
+    counts = Counter(words)
+    chosen = sorted(counts, key=lambda value: (-counts[value], value))[:MOST_VALUES]
+    values = np.array(words, dtype=object)
+    parts = [_Part.of(value, values == value, rows) for value in chosen]
+    head = ("value", "rows", "positives", "ROC AUC", " ", "true-positive rate", "labelled positive")
+    whole = table(head, [_cells(part, confidence) for part in parts], numbers=("rows", "positives"))
+    rest = len(counts) - len(chosen)
+    left = sum(counts.values()) - sum(counts[value] for value in chosen)
+    more = f'<p class="soft small">… and {rest:,} more values with {left:,} rows.</p>' if rest else ""
+    title = f"<bdi>{escape(short(name, 120))}</bdi>"
+    return f"<details{' open' if opened else ''}><summary><strong>{title}</strong></summary>{whole}{more}</details>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """The rows of one value, with both models' answers to them."""
+
+    value: str
+    labels: Labels
+    challenger: Scores
+    champion: Scores | None
+
+    @classmethod
+    def of(cls, value: str, mask: Mask, rows: SameRows) -> _Part:
+        champion = None if rows.champion is None else rows.champion.only(mask)
+        return cls(value=value, labels=rows.labels[mask], challenger=rows.challenger.only(mask), champion=champion)
+
+    @property
+    def positives(self) -> int:
+        return int((self.labels == 1).sum())
+
+    @property
+    def enough(self) -> bool:
+        return min(self.positives, len(self.labels) - self.positives) >= MIN_PER_CLASS
+
+    def area(self) -> _Figure:
+        """ROC AUC, by DeLong."""
+        mine, champion = self.challenger.probabilities, self.champion
+        if champion is None:
+            return _Figure(challenger=delong(self.labels, mine))
+        theirs = champion.probabilities
+        return _Figure(
+            challenger=delong(self.labels, mine),
+            champion=delong(self.labels, theirs).value,
+            difference=delong_difference(self.labels, mine, theirs),
+        )
+
+    def share(self, among: Mask) -> _Figure:
+        """The share that is labelled positive among some of the rows; the difference by the rows whose label differs."""
+        mine = self.challenger.positive[among]
+        found = ProportionEstimate(successes=int(mine.sum()), rows=len(mine))
+        if self.champion is None:
+            return _Figure(challenger=found)
+        theirs = self.champion.positive[among]
+        difference = paired_proportions(int((mine & ~theirs).sum()), int((~mine & theirs).sum()), len(mine))
+        return _Figure(challenger=found, champion=float(theirs.mean()), difference=difference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Figure:
+    """One figure of the challenger's, and beside it the champion's."""
+
+    challenger: Estimate
+    champion: float | None = None
+    difference: Estimate | None = None
+
+    def html(self, confidence: float) -> str:
+        """The figure with its interval, below it the champion's and the difference."""
+        first = f'{value_words(self.challenger)} <span class="soft small">{interval_words(self.challenger, confidence)}</span>'
+        if self.champion is None or self.difference is None:
+            return first
+        between = interval_words(self.difference, confidence, signed=True)
+        difference = f"{value_words(self.difference, signed=True)} ({between})"
+        return f'{first}<br><span class="soft small">champion {self.champion:.3f}, <span class="nobreak">{difference}</span></span>'
+
+
+def _cells(part: _Part, confidence: float) -> list[str]:
+    counts = [f"<bdi>{escape(short(part.value, 120))}</bdi>", f"{len(part.labels):,}", f"{part.positives:,}"]
+    return [*counts, *(_figures(part, confidence) if part.enough else ['<span class="soft">too few</span>', "", "", ""])]
+
+
+def _figures(part: _Part, confidence: float) -> Iterator[str]:
+    area, every = part.area(), np.ones(len(part.labels), dtype=bool)
+    low, high = bounds(area.challenger, confidence)
+    yield area.html(confidence)
+    yield strip(low, area.challenger.value, high, area.champion, floor=0.5)
+    yield part.share(part.labels == 1).html(confidence)
+    yield part.share(every).html(confidence)
