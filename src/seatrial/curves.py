@@ -21,7 +21,7 @@ TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 WIDE, HIGH, MIDDLE = 220, 46, 24
 
 STYLE = """
-.chart { max-width: 27rem; width: 100%; height: auto } .chart text { fill: var(--soft); font-size: 12px }
+.chart { max-width: 30rem; width: 100%; height: auto } .chart text { fill: var(--soft); font-size: 12px }
 .chart .grid { stroke: var(--line); fill: none } .chart .even { stroke: var(--soft); stroke-dasharray: 2 4; fill: none }
 .challenger, .champion { --line-tone: var(--now) } .champion { --line-tone: var(--soft) }
 .curve { fill: none; stroke: var(--line-tone); stroke-width: 2.2; stroke-linejoin: round } .champion .curve { stroke-dasharray: 6 4 }
@@ -33,7 +33,8 @@ STYLE = """
 .forest .whole { stroke: var(--tone); stroke-width: 1.5 } .forest .sure { stroke: var(--tone); stroke-width: 7; opacity: .55 }
 .forest .at { fill: var(--tone); stroke: var(--card) } .forest.plain { --tone: var(--now) }
 .strip { width: 7.5rem; height: auto } .strip .base { stroke: var(--line) } .strip .whole { stroke: var(--now); stroke-width: 2.4 }
-.strip .now { stroke: var(--card) } .strip .was { stroke: var(--soft); fill: var(--card); stroke-width: 1.5 }
+.strip .now { stroke: var(--card) } .strip .was { stroke: var(--ink); stroke-width: 1.6 }
+@media screen and (max-width: 44rem) { .chart text { font-size: 14px } }
 """
 
 
@@ -162,7 +163,7 @@ def forest(estimate: Estimate, *, confidence: float, limit: float | None, zero: 
     if not all(math.isfinite(value) for value in shown):
         return ""
     place = _Across.of(shown, backwards=better_is_left)
-    drawn = [_limit(place, limit)] if limit is not None else []
+    drawn = [_limit(place, limit, f"{limit:+g}" if zero and limit else f"{limit:g}")] if limit is not None else []
     drawn += [f'<path class="zero" d="M{place(0)} 14V34"/>{_label(place, 0, "0", HIGH - 2)}'] if zero else []
     low, high, sure_low, sure_high = (place(value) for value in ends)
     drawn.append(f'<path class="whole" d="M{low} {MIDDLE}H{high}"/><path class="sure" d="M{sure_low} {MIDDLE}H{sure_high}"/>')
@@ -190,10 +191,10 @@ class _Across:
         return f"{WIDE * (1 - share if self.backwards else share):.4g}"
 
 
-def _limit(place: _Across, limit: float) -> str:
+def _limit(place: _Across, limit: float, words: str) -> str:
     """The limit with its number, and what lies beyond it on the side of worse."""
     at = place(limit)
-    return f'<path class="beyond" d="M0 14H{at}V34H0z"/><path class="limit" d="M{at} 14V34"/>{_label(place, limit, f"{limit:g}", 10)}'
+    return f'<path class="beyond" d="M0 14H{at}V34H0z"/><path class="limit" d="M{at} 14V34"/>{_label(place, limit, words, 10)}'
 
 
 def _label(place: _Across, value: float, words: str, y: int) -> str:
@@ -202,17 +203,18 @@ def _label(place: _Across, value: float, words: str, y: int) -> str:
     return f'<text x="{at:g}" y="{y}" text-anchor="{anchor}">{words}</text>'
 
 
-def strip(low: float, value: float, high: float, was: float | None, *, floor: float) -> str:
-    """A value with its interval on a line from `floor` to 1, the champion's as an empty dot."""
+def strip(low: float, value: float, high: float, was: float | None, scale: tuple[float, float]) -> str:
+    """A value with its interval on a line of this scale, the champion's as a stroke across it."""
     if not all(math.isfinite(one) for one in (low, value, high)):
         return ""
-    left, mark, right = (_strip_place(one, floor) for one in (low, value, high))
-    dot = f'<circle class="was" cx="{_strip_place(was, floor)}" cy="9" r="3.5"/>' if was is not None and math.isfinite(was) else ""
+    left, mark, right = (_on_strip(one, scale) for one in (low, value, high))
+    stroke = f'<path class="was" d="M{_on_strip(was, scale)} 2V18"/>' if was is not None and math.isfinite(was) else ""
     return (
-        '<svg class="strip" viewBox="0 0 120 18" aria-hidden="true"><path class="base" d="M4 9H116"/>'
-        f'<path class="whole" d="M{left} 9H{right}"/><circle class="now" cx="{mark}" cy="9" r="4"/>{dot}</svg>'
+        '<svg class="strip" viewBox="0 0 120 20" aria-hidden="true"><path class="base" d="M4 10H116"/>'
+        f'<path class="whole" d="M{left} 10H{right}"/><circle class="now" cx="{mark}" cy="10" r="4"/>{stroke}</svg>'
     )
 
 
-def _strip_place(value: float, floor: float) -> str:
-    return f"{4 + 112 * min(max((value - floor) / (1 - floor), 0.0), 1.0):.4g}"
+def _on_strip(value: float, scale: tuple[float, float]) -> str:
+    low, high = scale
+    return f"{4 + 112 * min(max((value - low) / (high - low), 0.0), 1.0):.4g}"

@@ -60,7 +60,7 @@ def _examples(rows: SameRows, flipped: NDArray[np.bool_], examples: Sequence[Map
             ]
         )
     head = ("held-out row", "is", "champion", "challenger", "change", "values")
-    return f"<h3>Largest changes of probability</h3>{table(head, lines, numbers=(head[0], *head[2:5]))}"
+    return f"<h3>Largest changes of probability</h3>{table(head, lines, numbers=head[2:5])}"
 
 
 def _facts(row: Mapping[str, object]) -> str:

@@ -25,23 +25,27 @@ LONGEST = 1500
 MOST_CHECKS = 1000
 
 STYLE = """
-.nobreak { white-space: nowrap } .lines { display: grid; gap: .15rem } .lines span { white-space: nowrap }
+.nobreak { white-space: nowrap } .clear { color: var(--ink) } .lines { display: grid; gap: .15rem } .lines span { white-space: nowrap }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem }
 .pair > * { min-width: 0; margin: 0 } .pair h3 { margin: 0 0 .4rem; font-size: 1rem }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; margin: 0 0 .4rem; font-size: .85rem; color: var(--soft) }
 .legend span { display: inline-flex; gap: .4rem; align-items: center } .legend svg { width: 34px; height: 12px; flex: none }
-.confusion { width: auto } .confusion td, .confusion th { border: 0; padding: .35rem .8rem }
-.confusion td { text-align: right } .confusion tbody th { text-align: left } .confusion .right { background: var(--sunk) }
+.confusion { width: auto }
+.confusion td, .confusion th { border: 0; padding: .35rem .7rem; white-space: normal }
+.confusion td, .confusion thead th { text-align: right } .confusion tbody th { text-align: left }
+.confusion .right { background: var(--sunk) }
 .confusion b { font-size: 1.1rem } section > details, section > .card { margin-bottom: .6rem }
 .bars { list-style: none; margin: 0; padding: 0 } .bars li { display: grid; gap: 0 .7rem; align-items: center;
-  grid-template-columns: minmax(6rem, 14rem) minmax(3rem, 1fr) minmax(3.2rem, auto) }
+  grid-template-columns: minmax(0, 2fr) minmax(0, 3fr) 3.4rem }
 .bars bdi { overflow-wrap: anywhere; min-width: 0 } .bars li > span { text-align: right; font-variant-numeric: tabular-nums }
 .bars svg { width: 100%; height: 10px } .bars .back { fill: var(--sunk) } .facts { display: grid; gap: 0 1.2rem; margin: .4rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)) }
 .facts div { border-bottom: 1px solid var(--line); min-width: 0 }
 .facts dt { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere } .facts dd { margin: 0; overflow-wrap: anywhere }
-@media screen and (min-width: 44.01rem) { .stack td { min-width: 4rem } .stack td:last-child { overflow-wrap: anywhere } }
-@media print { .chart { max-width: 8.5cm } .pair { grid-template-columns: 1fr 1fr } figure, .card.pair > * { break-inside: avoid } }
+td summary { padding: 0 } .stack td bdi, .stack td { overflow-wrap: anywhere } .short { white-space: nowrap }
+@media screen and (min-width: 44.01rem) { .checks td:nth-child(1) { width: 10.5rem } .checks td:nth-child(2) { width: 20rem } }
+@media print { details::details-content { content-visibility: visible; display: block; block-size: auto }
+  .chart { max-width: 8.5cm } .pair { grid-template-columns: 1fr 1fr } figure, .card.pair > * { break-inside: avoid } }
 """
 
 
@@ -93,7 +97,7 @@ def _findings(verdict: Verdict) -> str:
 
 def _checks_table(checks: Sequence[Check]) -> str:
     rows = [[tag(check.outcome.value, advisory=check.advisory), _code(check.name), escape(_bounded(check.message))] for check in checks]
-    return table(("outcome", "check", "finding"), rows)
+    return f'<div class="checks">{table(("outcome", "check", "finding"), rows)}</div>'
 
 
 def _code(name: str) -> str:
@@ -110,7 +114,7 @@ def _metrics(found: Comparison) -> str:
     rows = found.rows
     positives = int((rows.labels == 1).sum())
     about = f"{len(rows.labels):,} rows, {positives:,} of them positive. {found.note}"
-    head = ("metric", "challenger", "champion", "difference", "worse · better", "limits")
+    head = ("metric", "challenger", "champion", "difference", "worse ← → better", "limits")
     lines = [_line(line, found.confidence) for line in found.lines]
     body = table(head, lines) if lines else '<p class="card">No metric was asked of.</p>'
     return (

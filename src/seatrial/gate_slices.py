@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from seatrial.statistics import Estimate, ProportionEstimate, paired_proportions
 MOST_VALUES = 12
 MOST_COLUMNS = 24
 OPEN_COLUMNS = 6
+SHORT = 20
 Mask = NDArray[np.bool_]
 
 
@@ -45,14 +47,16 @@ def slices_section(columns: Mapping[str, Sequence[Any]], rows: SameRows, confide
 
 
 def _explained(rows: SameRows, confidence: float) -> str:
-    second = "; below each figure the champion's, and the difference with its own interval" if rows.champion else ""
-    line = (
-        "the line next to a ROC AUC runs from 0.5 to 1 and shows the challenger's interval"
-        f"{' and, as an empty dot, the champion' if rows.champion else ''}"
+    second = (
+        ", and the stroke is the champion's; below each figure stand the champion's and the difference, "
+        "which stands out where its interval leaves out 0"
+        if rows.champion
+        else ""
     )
     return (
         f'<p class="soft small">Intervals hold {100 * confidence:g} % of the time, each for itself: of twenty slices, one may well look '
-        f"odd by chance{second}; {line}. Slices with fewer than {MIN_PER_CLASS} rows of either class show their counts only.</p>"
+        f"odd by chance. Drawn is the challenger's ROC AUC{second}. Slices with fewer than {MIN_PER_CLASS} rows of either class show "
+        "their counts only.</p>"
     )
 
 
@@ -62,13 +66,21 @@ def _column(name: str, words: Sequence[str], rows: SameRows, confidence: float, 
     chosen = sorted(counts, key=lambda value: (-counts[value], value))[:MOST_VALUES]
     values = np.array(words, dtype=object)
     parts = [_Part.of(value, values == value, rows) for value in chosen]
-    head = ("value", "rows", "positives", "ROC AUC", " ", "true-positive rate", "labelled positive")
-    whole = table(head, [_cells(part, confidence) for part in parts], numbers=("rows", "positives"))
+    scale = _scale(parts, confidence)
+    head = ("value", "rows", "positives", "ROC AUC", f"{scale[0]:.2f} to {scale[1]:.2f}", "true-positive rate", "labelled positive")
+    whole = table(head, [_cells(part, confidence, scale) for part in parts], numbers=("rows", "positives"))
     rest = len(counts) - len(chosen)
     left = sum(counts.values()) - sum(counts[value] for value in chosen)
     more = f'<p class="soft small">… and {rest:,} more values with {left:,} rows.</p>' if rest else ""
     title = f"<bdi>{escape(short(name, 120))}</bdi>"
     return f"<details{' open' if opened else ''}><summary><strong>{title}</strong></summary>{whole}{more}</details>"
+
+
+def _scale(parts: Sequence[_Part], confidence: float) -> tuple[float, float]:
+    """The ends of a line that holds the intervals of all parts, in steps of 0.05 within 0 and 1."""
+    ends = [bounds(part.area().challenger, confidence) for part in parts if part.enough]
+    low, high = min((one[0] for one in ends), default=0.5), max((one[1] for one in ends), default=1.0)
+    return max(math.floor(low * 20 - 1e-9) / 20, 0.0), min(math.ceil(high * 20 + 1e-9) / 20, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,20 +141,22 @@ class _Figure:
         first = f'{value_words(self.challenger)} <span class="soft small">{interval_words(self.challenger, confidence)}</span>'
         if self.champion is None or self.difference is None:
             return first
-        between = interval_words(self.difference, confidence, signed=True)
-        difference = f"{value_words(self.difference, signed=True)} ({between})"
-        return f'{first}<br><span class="soft small">champion {self.champion:.3f}, <span class="nobreak">{difference}</span></span>'
+        difference = f"{value_words(self.difference, signed=True)} ({interval_words(self.difference, confidence, signed=True)})"
+        low, high = bounds(self.difference, confidence)
+        kind = "clear" if low > 0 or high < 0 else "soft"
+        return f'{first}<br><span class="soft small nobreak">vs {self.champion:.3f}: <span class="{kind}">{difference}</span></span>'
 
 
-def _cells(part: _Part, confidence: float) -> list[str]:
-    counts = [f"<bdi>{escape(short(part.value, 120))}</bdi>", f"{len(part.labels):,}", f"{part.positives:,}"]
-    return [*counts, *(_figures(part, confidence) if part.enough else ['<span class="soft">too few</span>', "", "", ""])]
+def _cells(part: _Part, confidence: float, scale: tuple[float, float]) -> list[str]:
+    kind = ' class="short"' if len(part.value) <= SHORT else ""
+    counts = [f"<bdi{kind}>{escape(short(part.value, 120))}</bdi>", f"{len(part.labels):,}", f"{part.positives:,}"]
+    return [*counts, *(_figures(part, confidence, scale) if part.enough else ['<span class="soft">too few</span>', "", "", ""])]
 
 
-def _figures(part: _Part, confidence: float) -> Iterator[str]:
+def _figures(part: _Part, confidence: float, scale: tuple[float, float]) -> Iterator[str]:
     area, every = part.area(), np.ones(len(part.labels), dtype=bool)
     low, high = bounds(area.challenger, confidence)
     yield area.html(confidence)
-    yield strip(low, area.challenger.value, high, area.champion, floor=0.5)
+    yield strip(low, area.challenger.value, high, area.champion, scale)
     yield part.share(part.labels == 1).html(confidence)
     yield part.share(every).html(confidence)
