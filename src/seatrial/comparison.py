@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,15 +156,21 @@ def value_words(estimate: Estimate | None, *, signed: bool = False) -> str:
     """A value with three decimals, `+` before a difference that is one; a dash for none."""
     if estimate is None or not math.isfinite(estimate.value):
         return "–"
-    return f"{estimate.value:+.3f}" if signed else f"{estimate.value:.3f}"
+    return _rounded(estimate.value, signed=signed)
+
+
+def _rounded(value: float, *, signed: bool) -> str:
+    """Three decimals; what they show as zero has no sign."""
+    words = f"{value:+.3f}" if signed else f"{value:.3f}"
+    return "0.000" if words in ("+0.000", "-0.000") else words
 
 
 def interval_words(estimate: Estimate | None, confidence: float, *, signed: bool = False) -> str:
     """The two-sided interval, such as `0.821–0.862` or `-0.010 to +0.004`; empty where there is none."""
     if estimate is None or not all(map(math.isfinite, (estimate.value, *bounds(estimate, confidence)))):
         return ""
-    low, high = bounds(estimate, confidence)
-    return f"{low:+.3f} to {high:+.3f}" if signed else f"{low:.3f}–{high:.3f}"
+    low, high = (_rounded(bound, signed=signed) for bound in bounds(estimate, confidence))
+    return f"{low} to {high}" if signed else f"{low}–{high}"
 
 
 def cells(line: Line, confidence: float) -> tuple[str, ...]:
@@ -174,8 +179,8 @@ def cells(line: Line, confidence: float) -> tuple[str, ...]:
         line.metric.title,
         *(_seen(one, confidence, signed=False) for one in (line.challenger, line.champion)),
         _seen(line.difference, confidence, signed=True),
-        ", ".join(limit_words(check) for check in line.checks),
-        ", ".join(_outcomes(line)),
+        _limits(line),
+        f"{line.outcome.value}{', advisory' if line.advisory else ''}",
     )
 
 
@@ -184,9 +189,9 @@ def _seen(estimate: Estimate | None, confidence: float, *, signed: bool) -> str:
     return f"{value_words(estimate, signed=signed)}{f' [{between}]' if between else ''}"
 
 
-def _outcomes(line: Line) -> Iterator[str]:
-    """The outcome, with what it is about where the others are better."""
-    yield f"{line.outcome.value}{' (advisory)' if line.advisory else ''}"
-    for check in line.checks:
-        if check.advisory and not line.advisory and check.outcome is not Outcome.PASS:
-            yield f"{limit_words(check)}: {check.outcome.value} (advisory)"
+def _limits(line: Line) -> str:
+    """Its limits, and where there are several, which of them it did not keep: `floor 0.7, margin 0.02 (fail)`."""
+    several = len(line.checks) > 1
+    return ", ".join(
+        limit_words(check) + (f" ({check.outcome.value})" if several and check.outcome is not Outcome.PASS else "") for check in line.checks
+    )

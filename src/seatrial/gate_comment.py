@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from seatrial.comparison import Comparison, cells
+from seatrial.comparison import Comparison, Line, cells, limit_words
 from seatrial.report import LIMIT, verdict_markdown
 from seatrial.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 MARKER = "<!-- seatrial gate -->"
 """The first line of the text, by which a forge adapter finds the comment that it wrote before."""
 HEAD = ("metric", "challenger", "champion", "difference", "limit", "outcome")
 TONES = {Outcome.FAIL: "red", Outcome.ERROR: "dark_orange", Outcome.INCONCLUSIVE: "yellow", Outcome.PASS: "green"}
-NARROW = 100
+WIDE, NARROW = 130, 96
 
 
 def gate_markdown(verdict: Verdict, comparison: Comparison | None, *, limit: int = LIMIT) -> str:
@@ -39,29 +43,39 @@ def print_comparison(comparison: Comparison | None) -> None:
     """Print one line for each metric asked of: coloured in a terminal, aligned with spaces elsewhere."""
     if comparison is None or not comparison.lines:
         return
-    rows = [cells(line, comparison.confidence) for line in comparison.lines]
-    outcomes = [line.outcome for line in comparison.lines]
     if sys.stdout.isatty():
-        _print_table(rows, outcomes)
+        _print_table(comparison)
     else:
-        widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
-        for row in (HEAD, *rows):
+        rows = [HEAD, *(cells(line, comparison.confidence) for line in comparison.lines)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if comparison.note:
         print(comparison.note)
 
 
-def _print_table(rows: list[tuple[str, ...]], outcomes: list[Outcome]) -> None:
-    """In a narrow terminal an interval stands below its value."""
+def _print_table(comparison: Comparison) -> None:
+    """Where there is little room, intervals stand below their values, and then only the difference has one."""
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     console = Console()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table = Table(box=None, padding=(0, 2 if console.width >= NARROW else 1, 0, 0), header_style="dim", pad_edge=False)
     for name in HEAD:
-        table.add_column(name, no_wrap=name in HEAD[:4], justify="left")
-    for row, outcome in zip(rows, outcomes, strict=True):
-        words = [cell.replace(" [", "\n[") if console.width < NARROW else cell for cell in row]
-        table.add_row(Text(words[0], style="bold"), *map(Text, words[1:-1]), Text(words[-1], style=TONES[outcome]))
+        table.add_column(name, overflow="fold")
+    for line in comparison.lines:
+        table.add_row(*_texts(line, comparison.confidence, console.width))
     console.print(table)
+
+
+def _texts(line: Line, confidence: float, width: int) -> list[Text]:
+    """The cells of a line, each limit in the colour of its outcome."""
+    from rich.text import Text
+
+    title, *figures, _, outcome = cells(line, confidence)
+    if width < WIDE:
+        figures = [words.replace(" [", "\n[") for words in figures]
+    if width < NARROW:
+        figures[:2] = [words.partition("\n")[0] for words in figures[:2]]
+    limits = Text("\n" if width < WIDE else ", ").join(Text(limit_words(check), style=TONES[check.outcome]) for check in line.checks)
+    return [Text(title, style="bold"), *map(Text, figures), limits, Text(outcome, style=TONES[line.outcome])]
