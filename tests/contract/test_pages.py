@@ -1,15 +1,19 @@
-"""The data page in a real browser: self-contained, sortable, on a phone, in the dark, on paper, and with hostile data."""
+"""The pages in a real browser: self-contained, sortable, on a phone, in the dark, on paper, and with hostile data."""
 
 import itertools
 
+import numpy as np
 import pytest
 
+from seatrial.checks.behaviour import Perturbation
 from seatrial.data_page import data_page
+from seatrial.gate_page import gate_page
 from seatrial.html import page
 from seatrial.profile import ColumnProfile, Profile
 from seatrial.summary import Broken, ColumnSummary, Example, PartFacts, Summary
 from seatrial.verdict import Check, Outcome, Verdict
 from tests.browser import absent, browser, opened  # noqa: F401 - fixtures
+from tests.gates import ROWS, evidence, judged, scores
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -37,11 +41,12 @@ CONTRASTS = """
     return [255, 255, 255];
   };
   document.querySelectorAll("details").forEach(one => one.open = true);
+  const ink = one => getComputedStyle(one)[one instanceof SVGElement ? "fill" : "color"];
   const holds = one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
   return [...document.body.querySelectorAll("*")]
-    .filter(one => !["SCRIPT", "OPTION", "TITLE"].includes(one.tagName) && holds(one))
+    .filter(one => !["SCRIPT", "OPTION", "TITLE"].includes(one.tagName.toUpperCase()) && holds(one))
     .map(one => {
-      const [low, high] = [light(rgba(getComputedStyle(one).color)), light(behind(one))].sort((a, b) => a - b);
+      const [low, high] = [light(rgba(ink(one))), light(behind(one))].sort((a, b) => a - b);
       return [one.tagName + "." + one.className, (high + 0.05) / (low + 0.05)];
     });
 }
@@ -274,6 +279,72 @@ def test_only_the_script_with_the_right_hash_runs(opened, tmp_path):  # noqa: F8
     shown = opened(path)
     assert shown.ask("[document.title, document.body.dataset.ran]") == ["t", "yes"]
     assert any("Content Security Policy" in error for error in shown.errors)
+
+
+def gate_written(folder, found, examples=()):
+    path = folder / "gate.html"
+    path.write_text(gate_page(judged(found), found, examples, confidence=0.95))
+    return path
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A gate page with every section, findings among them."""
+    examples = [{"place": at, "note": "a longer value, " * 5, "price": at / 7} for at in range(ROWS)]
+    return gate_written(tmp_path, evidence(challenger=scores(noise=0.8, threshold=0.4)), examples)
+
+
+@pytest.mark.parametrize(("scheme", "width"), list(itertools.product(("light", "dark"), (375, 1280))))
+def test_the_gates_page_needs_nothing_else_and_fits_every_window(opened, gate, scheme, width):  # noqa: F811
+    shown = opened(gate, color_scheme=scheme, viewport={"width": width, "height": 800})
+    assert shown.errors == []
+    assert [address for address in shown.requests if not address.startswith("data:")] == [gate.as_uri()]
+    assert shown.ask("document.scripts.length") == 0
+    assert overflow(shown) <= 0
+    contrasts = shown.page.evaluate(CONTRASTS)  # opens all details
+    assert len(contrasts) > 300
+    assert [(place, round(ratio, 2)) for place, ratio in contrasts if ratio < 4.5] == []
+    assert overflow(shown) <= 0
+    assert shown.ask("Math.max(...[...document.querySelectorAll('.scroll')].map(one => one.scrollWidth - one.clientWidth))") <= 0
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_curves_and_their_numbers_can_be_read(opened, gate, width):  # noqa: F811
+    shown = opened(gate, viewport={"width": width, "height": 800})
+    sizes = shown.ask("[...document.querySelectorAll('.chart text')].map(one => one.getBoundingClientRect().height)")
+    assert len(sizes) == 28
+    assert min(sizes) >= 11
+    inside = (
+        "[...document.querySelectorAll('.chart, .forest')].every(svg => [...svg.querySelectorAll('text, circle')].every(one => "
+        "(([a, b]) => a.left >= b.left - 1 && a.right <= b.right + 1 && a.top >= b.top - 1 && a.bottom <= b.bottom + 1)"
+        "([one.getBoundingClientRect(), svg.getBoundingClientRect()])))"
+    )
+    assert shown.ask(inside)
+    colours = "['challenger', 'champion'].map(name => getComputedStyle(document.querySelector(`.chart .${name} .curve`)).stroke)"
+    assert len(set(shown.ask(colours))) == 2
+
+
+def test_the_gates_page_on_paper_is_white_and_shows_all_checks(opened, gate):  # noqa: F811
+    shown = opened(gate, color_scheme="dark")
+    shown.page.emulate_media(media="print", color_scheme="dark")
+    assert shown.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert shown.ask("getComputedStyle(document.querySelector('.chart text')).fill") == "rgb(86, 98, 113)"
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_hostile_columns_stay_text_on_the_gates_page(opened, tmp_path, width):  # noqa: F811
+    values = [HOSTILE[at % len(HOSTILE)] for at in range(ROWS)]
+    found = evidence(
+        slices=dict.fromkeys(HOSTILE, values),
+        perturbations=tuple(Perturbation(kind="missing", column=name, before=np.full(3, 0.5), after=np.full(3, 0.4)) for name in HOSTILE),
+    )
+    shown = opened(gate_written(tmp_path, found, [dict.fromkeys(HOSTILE, HOSTILE[0])] * ROWS), viewport={"width": width, "height": 800})
+    assert shown.errors == []
+    assert shown.ask("[document.title, document.scripts.length, document.images.length]") == ["Gate", 0, 0]
+    assert shown.ask("document.body.querySelectorAll('style').length") == 0
+    shown.ask("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert overflow(shown) <= 0
+    assert "\u202e" not in shown.ask("document.body.textContent")
 
 
 def test_without_a_chromium_tests_skip_but_not_in_ci():
