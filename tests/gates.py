@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from seatrial.checks.behaviour import Perturbation, Recorded
-from seatrial.gate import Champion, Evidence, decide
+from seatrial.gate import Evidence, decide
 from seatrial.metrics import Scores
 from seatrial.params import Gate, MetricPolicy
+from seatrial.rivals import Rival
 from seatrial.suite import SuiteResult
 
 ROWS = 1000
@@ -17,7 +18,7 @@ METRICS = {
     "roc_auc": MetricPolicy(floor=0.7, margin=0.03),
     "log_loss": MetricPolicy(ceiling=0.9, margin=0.05),
     "accuracy": MetricPolicy(floor=0.6, margin=0.05),
-    "brier": MetricPolicy(ceiling=0.3, advisory=True),
+    "brier": MetricPolicy(ceiling=0.3, tier="advisory"),
 }
 TIMES = [1 + at / 2000 for at in range(2000)]
 
@@ -32,7 +33,7 @@ def evidence(**changes):
     base = Evidence(
         labels=LABELS,
         challenger=scores(),
-        champion=Champion(scores=scores(seed=3)),
+        champion=Rival(scores=scores(seed=3)),
         groups={"team": ["a", "b"] * (ROWS // 2)},
         slices={"part": [f"p{at % 14:02}" for at in range(ROWS - 9)] + ["rare"] * 9},
         perturbations=(
@@ -49,4 +50,5 @@ def evidence(**changes):
 
 
 def judged(found, **policy):
-    return decide({"bundle": "sha256:new"}, Gate(metrics=METRICS, **policy), found, environment="local")
+    """The verdict by metrics alone: slices are shown on the page, and not asked about here."""
+    return decide({"bundle": "sha256:new"}, Gate(metrics=METRICS, **policy), replace(found, slices={}), environment="local")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from seatrial.comparison import Comparison, Line, cells, limit_words
+from seatrial.gate_figures import Comparison, Line, cells, limit_words
+from seatrial.gate_tasks import count_rows
 from seatrial.report import LIMIT, verdict_markdown
 from seatrial.verdict import Outcome, Verdict
 
@@ -34,8 +35,7 @@ def gate_markdown(verdict: Verdict, comparison: Comparison | None, *, limit: int
 
 def _note(comparison: Comparison) -> str:
     rows = comparison.rows
-    positives = int((rows.labels == 1).sum())
-    said = f"{len(rows.labels):,} held-out rows, {positives:,} of them positive; {100 * comparison.confidence:g} % intervals."
+    said = f"{count_rows(rows.labels, rows.challenger).words}; {100 * comparison.confidence:g} % intervals."
     return f"{said} {comparison.note}".strip()
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.comparison import SameRows
 from seatrial.drawings import short
+from seatrial.gate_figures import BinaryRows
 from seatrial.html import escape, table
 
 EXAMPLES = 10
@@ -16,7 +16,7 @@ MOST_FACTS = 200
 WORDS = {True: "positive", False: "negative"}
 
 
-def flips_section(rows: SameRows, examples: Sequence[Mapping[str, object]]) -> str:
+def flips_section(rows: BinaryRows, examples: Sequence[Mapping[str, object]]) -> str:
     """Counts both ways and the rows whose probability moved most; nothing without a champion."""
     if rows.champion is None:
         return ""
@@ -29,7 +29,7 @@ def flips_section(rows: SameRows, examples: Sequence[Mapping[str, object]]) -> s
     return f"<section><h2>Prediction flips</h2><p>{said}</p>{_counts(rows, now, was)}{_examples(rows, flipped, examples)}</section>"
 
 
-def _counts(rows: SameRows, now: NDArray[np.bool_], was: NDArray[np.bool_]) -> str:
+def _counts(rows: BinaryRows, now: NDArray[np.bool_], was: NDArray[np.bool_]) -> str:
     lines = []
     for positive in (True, False):
         changed = (now == positive) & (was != positive)
@@ -39,7 +39,7 @@ def _counts(rows: SameRows, now: NDArray[np.bool_], was: NDArray[np.bool_]) -> s
     return table(head, lines, numbers=head[1:])
 
 
-def _examples(rows: SameRows, flipped: NDArray[np.bool_], examples: Sequence[Mapping[str, object]]) -> str:
+def _examples(rows: BinaryRows, flipped: NDArray[np.bool_], examples: Sequence[Mapping[str, object]]) -> str:
     """The flipped rows with the largest change of probability."""
     if rows.champion is None:
         return ""

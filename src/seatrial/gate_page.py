@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from seatrial.comparison import Comparison, Line, compare, interval_words, limit_words, value_words
 from seatrial.curves import STYLE as CURVES_STYLE
 from seatrial.curves import calibration_drawing, forest, roc_drawing
 from seatrial.drawings import short
 from seatrial.gate import Evidence
 from seatrial.gate_behaviour import behaviour_section, latency_section
+from seatrial.gate_figures import BinaryRows, Comparison, Line, compare, interval_words, limit_words, value_words
 from seatrial.gate_flips import flips_section
 from seatrial.gate_slices import slices_section
+from seatrial.gate_tasks import count_rows
 from seatrial.html import escape, page, table, tag
 from seatrial.metrics import METRICS, Labels, Scores
 from seatrial.report import verdict_head
@@ -82,11 +83,20 @@ def _measured(evidence: Evidence, found: Comparison | None, examples: Sequence[M
         yield '<section><h2>Metrics</h2><p class="card">Rows and answers allow no figure; the checks say why.</p></section>'
     else:
         yield _metrics(found)
-        yield _curves(found)
-        yield slices_section({**evidence.groups, **evidence.slices}, found.rows, found.confidence)
-        yield flips_section(found.rows, examples)
-    yield behaviour_section(evidence.perturbations, evidence.challenger.threshold)
+        yield from _binary(evidence, found, examples)
+    if isinstance(evidence.challenger, Scores):
+        yield behaviour_section(evidence.perturbations, evidence.challenger.threshold)
     yield latency_section(evidence.latency)
+
+
+def _binary(evidence: Evidence, found: Comparison, examples: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """What is drawn of a binary task only."""
+    rows = found.rows.binary
+    if rows is None:
+        return
+    yield _curves(rows, found.confidence)
+    yield slices_section({**evidence.groups, **evidence.slices}, rows, found.confidence)
+    yield flips_section(rows, examples)
 
 
 def _findings(verdict: Verdict) -> str:
@@ -112,8 +122,7 @@ def _bounded(text: str) -> str:
 def _metrics(found: Comparison) -> str:
     """One line for each metric asked of, and below what the drawings mean."""
     rows = found.rows
-    positives = int((rows.labels == 1).sum())
-    about = f"{len(rows.labels):,} rows, {positives:,} of them positive. {found.note}"
+    about = f"{count_rows(rows.labels, rows.challenger).words}. {found.note}"
     head = ("metric", "challenger", "champion", "difference", "worse ← → better", "limits")
     lines = [_line(line, found.confidence) for line in found.lines]
     body = table(head, lines) if lines else '<p class="card">No metric was asked of.</p>'
@@ -165,12 +174,12 @@ def _forest(line: Line, confidence: float) -> str:
     )
 
 
-def _curves(found: Comparison) -> str:
-    labels, models = found.rows.labels, found.rows.models
-    level = f"{100 * found.confidence:g} %"
+def _curves(rows: BinaryRows, confidence: float) -> str:
+    labels, models = rows.labels, rows.models
+    level = f"{100 * confidence:g} %"
     bins = f"Ten bins of equal count, with Wilson intervals of {level}; on the dotted line, probabilities mean what they say."
     roc = _figure("ROC curve", _legend(labels, models, "roc_auc"), roc_drawing(labels, models), "The dot is the model's own threshold.")
-    drawn = calibration_drawing(labels, models, confidence=found.confidence)
+    drawn = calibration_drawing(labels, models, confidence=confidence)
     calibrated = _figure("Calibration", _legend(labels, models, "calibration_error"), drawn, bins)
     matrices = "".join(_confusion(name, labels, scores) for name, scores in models)
     return (

@@ -12,14 +12,14 @@ from seatrial.verdict import Verdict
 if TYPE_CHECKING:
     import polars as pl
 
-    from seatrial.comparison import Comparison
     from seatrial.gate import Evidence
+    from seatrial.gate_figures import Comparison
 
 
 def write_reports(project: Project, verdict: Verdict, evidence: Evidence) -> None:
     """Write the three reports about a verdict that was measured just now, and print its comparison."""
-    from seatrial.comparison import compare
     from seatrial.gate_comment import print_comparison
+    from seatrial.gate_figures import compare
     from seatrial.gate_page import gate_page
 
     policy = project.settings.gate

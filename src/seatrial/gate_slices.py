@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.checks.fairness import word
-from seatrial.comparison import SameRows, bounds, interval_words, value_words
 from seatrial.curves import strip
 from seatrial.drawings import short
-from seatrial.gate import MIN_PER_CLASS
+from seatrial.gate_figures import BinaryRows, bounds, interval_words, value_words
+from seatrial.gate_tasks import MIN_PER_CLASS
 from seatrial.html import escape, table
 from seatrial.metrics import Labels, Scores
 from seatrial.resampling import delong, delong_difference
@@ -28,7 +28,7 @@ SHORT = 20
 Mask = NDArray[np.bool_]
 
 
-def slices_section(columns: Mapping[str, Sequence[Any]], rows: SameRows, confidence: float) -> str:
+def slices_section(columns: Mapping[str, Sequence[Any]], rows: BinaryRows, confidence: float) -> str:
     """A table for each column: its most frequent values with both models' figures; nothing without a column.
 
     `columns` maps a column to the value of every held-out row; those whose length is another are left out.
@@ -46,7 +46,7 @@ def slices_section(columns: Mapping[str, Sequence[Any]], rows: SameRows, confide
     return f"<section><h2>Slices and groups</h2>{_explained(rows, confidence)}{tables}{more}</section>"
 
 
-def _explained(rows: SameRows, confidence: float) -> str:
+def _explained(rows: BinaryRows, confidence: float) -> str:
     second = (
         ", and the stroke is the champion's; below each figure stand the champion's and the difference, "
         "which stands out where its interval leaves out 0"
@@ -60,7 +60,7 @@ def _explained(rows: SameRows, confidence: float) -> str:
     )
 
 
-def _column(name: str, words: Sequence[str], rows: SameRows, confidence: float, *, opened: bool) -> str:
+def _column(name: str, words: Sequence[str], rows: BinaryRows, confidence: float, *, opened: bool) -> str:
     """One column's values, the most frequent first."""
     counts = Counter(words)
     chosen = sorted(counts, key=lambda value: (-counts[value], value))[:MOST_VALUES]
@@ -93,7 +93,7 @@ class _Part:
     champion: Scores | None
 
     @classmethod
-    def of(cls, value: str, mask: Mask, rows: SameRows) -> _Part:
+    def of(cls, value: str, mask: Mask, rows: BinaryRows) -> _Part:
         champion = None if rows.champion is None else rows.champion.only(mask)
         return cls(value=value, labels=rows.labels[mask], challenger=rows.challenger.only(mask), champion=champion)
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from seatrial.comparison import compare
 from seatrial.gate_comment import MARKER, gate_markdown, print_comparison
+from seatrial.gate_figures import compare
 from seatrial.verdict import Check, Outcome, Verdict
 from tests.gates import evidence, judged, scores
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from seatrial.checks.behaviour import Perturbation
-from seatrial.gate import Champion
 from seatrial.gate_page import gate_page
 from seatrial.metrics import Scores
+from seatrial.rivals import Rival
 from seatrial.suite import SuiteResult
 from seatrial.verdict import Check, Outcome, Verdict
 from tests.gates import LABELS, ROWS, evidence, judged, scores
@@ -72,7 +72,7 @@ def test_the_verdict_comes_first_then_the_evidence_then_all_checks():
     html = shown(evidence(challenger=scores(noise=1.5)))
     assert balanced(html)
     assert html.index("<h1>Gate: <strong>fail</strong></h1>") < html.index("<h2>")
-    assert sections(html) == ["What did not pass", *SECTIONS, "All 20 checks"]
+    assert sections(html) == ["What did not pass", *SECTIONS, "All 22 checks"]
 
 
 def test_a_pass_has_nothing_that_did_not():
@@ -114,7 +114,7 @@ def test_a_first_release_says_so_and_shows_the_challenger_alone():
 
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -0.1])
 def test_a_champion_whose_answers_are_no_probabilities_is_left_out(strange):
-    html = shown(evidence(champion=Champion(scores=Scores(probabilities=np.full(ROWS, strange), threshold=0.5))))
+    html = shown(evidence(champion=Rival(scores=Scores(probabilities=np.full(ROWS, strange), threshold=0.5))))
     assert "The champion cannot be compared with" in html
     assert "nan" not in section(html, "Champion against").lower()
     assert '<g class="champion">' not in html
@@ -172,7 +172,7 @@ def test_flips_are_counted_both_ways_with_who_was_right():
     found = evidence(
         labels=labels,
         challenger=Scores(probabilities=new, threshold=0.5),
-        champion=Champion(scores=Scores(probabilities=old, threshold=0.5)),
+        champion=Rival(scores=Scores(probabilities=old, threshold=0.5)),
         groups={},
         slices={},
     )
@@ -199,7 +199,7 @@ def test_the_largest_changes_come_first_with_the_rows_values():
 
 def test_examples_are_the_rows_of_all_even_where_some_are_left_out():
     learned = np.arange(ROWS) < 100
-    found = evidence(champion=Champion(scores=scores(seed=3), learned=learned))
+    found = evidence(champion=Rival(scores=scores(seed=3), learned=learned))
     flips = section(shown(found, [{"place": at} for at in range(ROWS)]), "Prediction flips")
     pairs = re.findall(r"\|(\d+)\|(?:positive|negative)\|[^a-z]*\|1 values?\|place\|(\d+)(?=\|)", flips)
     assert len(pairs) == 10
@@ -207,7 +207,7 @@ def test_examples_are_the_rows_of_all_even_where_some_are_left_out():
 
 
 def test_without_flips_it_says_so():
-    flips = section(shown(evidence(champion=Champion(scores=scores()))), "Prediction flips")
+    flips = section(shown(evidence(champion=Rival(scores=scores()))), "Prediction flips")
     assert "0 of 1,000 rows (0.0%)" in flips
     assert "Largest" not in flips
 

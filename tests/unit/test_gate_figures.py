@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from seatrial.comparison import cells, compare, limit_words
-from seatrial.gate import Champion
+from seatrial.gate_figures import cells, compare, limit_words
 from seatrial.metrics import METRICS, Scores
+from seatrial.rivals import Rival
 from seatrial.verdict import Check, Outcome
 from tests.gates import LABELS, ROWS, evidence, judged, scores
 
@@ -45,7 +45,7 @@ def test_intervals_are_those_of_the_checks_sentences():
 
 def test_rows_that_the_champion_was_trained_on_are_left_out_of_the_whole_line():
     learned = np.arange(ROWS) < 100
-    comparison = compared(evidence(champion=Champion(scores=scores(seed=3), learned=learned)))
+    comparison = compared(evidence(champion=Rival(scores=scores(seed=3), learned=learned)))
     one = line(comparison, "roc_auc")
     assert (len(comparison.rows.labels), comparison.rows.at[0]) == (900, 100)
     assert one.difference.value == pytest.approx(one.challenger.value - one.champion.value)
@@ -55,7 +55,7 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_of_the_whole_line():
 
 def test_where_too_few_rows_are_left_the_challenger_stands_alone():
     learned = np.arange(ROWS) < 950
-    comparison = compared(evidence(champion=Champion(scores=scores(seed=3), learned=learned)))
+    comparison = compared(evidence(champion=Rival(scores=scores(seed=3), learned=learned)))
     assert (comparison.rows.champion, line(comparison, "roc_auc").difference) == (None, None)
     assert "too few others are left" in comparison.note
 
@@ -64,9 +64,9 @@ def test_where_too_few_rows_are_left_the_challenger_stands_alone():
     ("champion", "note"),
     [
         (None, "First release"),
-        (Champion(problem="its bytes are gone"), "its bytes are gone"),
-        (Champion(scores=Scores(probabilities=np.full(ROWS, np.nan), threshold=0.5)), "one probability for each row"),
-        (Champion(scores=Scores(probabilities=np.full(3, 0.5), threshold=0.5)), "one probability for each row"),
+        (Rival(problem="its bytes are gone"), "its bytes are gone"),
+        (Rival(scores=Scores(probabilities=np.full(ROWS, np.nan), threshold=0.5)), "one answer for each row"),
+        (Rival(scores=Scores(probabilities=np.full(3, 0.5), threshold=0.5)), "one answer for each row"),
     ],
 )
 def test_without_a_champion_to_compare_with_its_cells_are_dashes_and_the_note_says_why(champion, note):
@@ -101,7 +101,7 @@ def test_cells_say_what_failed_where_there_are_several_limits():
 
 
 def test_a_difference_of_nothing_has_no_sign():
-    comparison = compared(evidence(champion=Champion(scores=scores())))
+    comparison = compared(evidence(champion=Rival(scores=scores())))
     assert cells(line(comparison, "log_loss"), 0.95)[3] == "0.000 [0.000 to 0.000]"
 
 

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.gate import Evidence, comparable
-from seatrial.metrics import METRICS, Labels, Metric, Scores
+from seatrial.gate import Evidence
+from seatrial.gate_tasks import can_be_judged
+from seatrial.metrics import Answers, Labels, Metric, Scores, Targets
+from seatrial.metrics_tasks import metrics_of
+from seatrial.params import METRICS
 from seatrial.resampling import estimate_differences, estimate_metrics
+from seatrial.rivals import comparable
 from seatrial.statistics import Estimate
 from seatrial.verdict import Check, Outcome, Verdict, worst
 
 KINDS = ("floor", "ceiling", "champion", "anchor")
+KNOWN = frozenset(name for names in METRICS.values() for name in names)
 WORDS = {"champion": "margin", "anchor": "anchor's margin"}
 
 
@@ -24,6 +29,25 @@ class SameRows:
 
     `at` is the place of each among all held-out rows, shape (n,). `champion` is None where there is none to compare with.
     """
+
+    labels: Targets
+    challenger: Answers
+    champion: Answers | None
+    at: NDArray[np.int64]
+
+    @property
+    def binary(self) -> BinaryRows | None:
+        """The same of a binary task, and nothing of another one."""
+        challenger, champion = self.challenger, self.champion
+        if not isinstance(challenger, Scores):
+            return None
+        labels = np.asarray(self.labels, dtype=np.int64)
+        return BinaryRows(labels=labels, challenger=challenger, champion=champion if isinstance(champion, Scores) else None, at=self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BinaryRows:
+    """Rows as in SameRows, with labels of 0 and 1 and probabilities of the positive class."""
 
     labels: Labels
     challenger: Scores
@@ -81,33 +105,35 @@ def compare(verdict: Verdict, evidence: Evidence | None, *, confidence: float, r
     if evidence is None or not _readable(evidence):
         return None
     rows, note = _same_rows(verdict, evidence)
+    metrics = metrics_of(evidence.challenger.task)
     checks = _by_metric(verdict)
     drawing = {"resamples": resamples, "seed": seed}
     mine = estimate_metrics(checks, rows.labels, rows.challenger, **drawing)
     theirs = estimate_metrics(checks, rows.labels, rows.champion, **drawing) if rows.champion else {}
     changes = estimate_differences(checks, rows.labels, rows.challenger, rows.champion, **drawing) if rows.champion else {}
     lines = tuple(
-        Line(metric=METRICS[name], challenger=mine[name], champion=theirs.get(name), difference=changes.get(name), checks=tuple(own))
+        Line(metric=metrics[name], challenger=mine[name], champion=theirs.get(name), difference=changes.get(name), checks=tuple(own))
         for name, own in checks.items()
     )
     return Comparison(lines=lines, rows=rows, note=note, confidence=confidence)
 
 
 def _readable(evidence: Evidence) -> bool:
-    """Whether there is one probability for each row, and rows of both classes."""
+    """Whether there is one answer for each row, and labels on which a model can be judged."""
     scores = evidence.challenger
-    return len(scores.probabilities) == len(evidence.labels) and not scores.strange and len(np.unique(evidence.labels)) == 2
+    return len(scores.raw) == len(evidence.labels) and can_be_judged(evidence.labels, scores)
 
 
 def _same_rows(verdict: Verdict, evidence: Evidence) -> tuple[SameRows, str]:
     """The rows to compare on as the gate chose them, and what is to be known about them."""
-    champion, rival = evidence.champion, comparable(evidence)
+    champion = evidence.champion
+    rival = comparable(champion, evidence.labels, evidence.challenger)
     every = np.arange(len(evidence.labels))
     alone = SameRows(labels=evidence.labels, challenger=evidence.challenger, champion=None, at=every)
     if champion is None:
         return alone, "First release: there is no champion to compare with."
     if rival is None:
-        return alone, f"The champion cannot be compared with: {champion.problem or 'it did not give one probability for each row'}."
+        return alone, f"The champion cannot be compared with: {champion.problem or 'it did not give one answer for each row'}."
     if champion.learned is None or not champion.learned.any():
         return SameRows(labels=evidence.labels, challenger=evidence.challenger, champion=rival, at=every), ""
     learned, new = int(champion.learned.sum()), ~champion.learned
@@ -135,7 +161,7 @@ def kind_of(check: Check) -> str:
     """`floor`, `ceiling`, `champion` or `anchor` for a check of a known metric, else nothing."""
     family, _, rest = check.name.partition(".")
     metric, _, kind = rest.partition(".")
-    return kind if family == "performance" and metric in METRICS and kind in KINDS else ""
+    return kind if family == "performance" and metric in KNOWN and kind in KINDS else ""
 
 
 def limit_words(check: Check) -> str:
