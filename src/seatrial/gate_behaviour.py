@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from seatrial.checks.behaviour import Perturbation
+from seatrial.checks.wording import counted
 from seatrial.drawings import short
 from seatrial.html import escape, table
 from seatrial.metrics import Scores
@@ -34,7 +35,9 @@ def _kind(kind: str, found: Sequence[Perturbation], threshold: float) -> str:
     ordered = sorted(shares, key=lambda name: (-shares[name], name))
     bars = "".join(_bar(name, shares[name]) for name in ordered[:MOST_BARS])
     rest = len(ordered) - MOST_BARS
-    more = f'<p class="soft small">… and {rest:,} more columns, at most {shares[ordered[MOST_BARS]]:.1%} each</p>' if rest > 0 else ""
+    more = (
+        f'<p class="soft small">… and {counted(rest, "more column")}, at most {shares[ordered[MOST_BARS]]:.1%} each</p>' if rest > 0 else ""
+    )
     return f'<div class="card"><h3>{KINDS.get(kind, escape(kind))}</h3><ul class="bars">{bars}</ul>{more}{_strange(found, threshold)}</div>'
 
 
@@ -48,7 +51,9 @@ def _strange(found: Sequence[Perturbation], threshold: float) -> str:
     """What hides behind the shares: answers that are no probability, rows without one."""
     strange = sum(Scores(probabilities=one.after, threshold=threshold).strange for one in found)
     lost = sum(len(one.after) != len(one.before) for one in found)
-    words = [f"{strange:,} answers are no probability"] * bool(strange) + [f"{lost} columns were not answered in full"] * bool(lost)
+    words = [f"{strange:,} of the answers are no probability"] * bool(strange) + [
+        f"in {counted(lost, 'column')}, not every row was answered"
+    ] * bool(lost)
     return f'<p class="tag fail">{"; ".join(words)}</p>' if words else ""
 
 

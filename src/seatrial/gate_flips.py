@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.checks.wording import counted
 from seatrial.drawings import short
 from seatrial.gate_figures import BinaryRows
 from seatrial.html import escape, table
@@ -70,7 +71,7 @@ def _facts(row: Mapping[str, object]) -> str:
         f"<div><dt><bdi>{escape(short(str(name), 80))}</bdi></dt><dd><bdi>{escape(_word(value))}</bdi></dd></div>" for name, value in shown
     )
     more = f'<p class="soft small">… and {len(row) - len(shown):,} more</p>' if len(row) > len(shown) else ""
-    return f'<details><summary>{len(row):,} values</summary><dl class="facts">{facts}</dl>{more}</details>'
+    return f'<details><summary>{counted(len(row), "value")}</summary><dl class="facts">{facts}</dl>{more}</details>'
 
 
 def _word(value: object) -> str:

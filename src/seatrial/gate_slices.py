@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.checks.fairness import word
+from seatrial.checks.wording import counted
 from seatrial.curves import strip
 from seatrial.drawings import short
 from seatrial.gate_figures import BinaryRows, bounds, interval_words, value_words
@@ -42,7 +43,7 @@ def slices_section(columns: Mapping[str, Sequence[Any]], rows: BinaryRows, confi
         _column(name, [word(values[at]) for at in rows.at], rows, confidence, opened=number < OPEN_COLUMNS)
         for number, (name, values) in enumerate(shown)
     )
-    more = f'<p class="soft">… and {len(fitting) - len(shown):,} more columns.</p>' if len(fitting) > len(shown) else ""
+    more = f'<p class="soft">… and {counted(len(fitting) - len(shown), "more column")}.</p>' if len(fitting) > len(shown) else ""
     return f"<section><h2>Slices and groups</h2>{_explained(rows, confidence)}{tables}{more}</section>"
 
 
@@ -71,7 +72,7 @@ def _column(name: str, words: Sequence[str], rows: BinaryRows, confidence: float
     whole = table(head, [_cells(part, confidence, scale) for part in parts], numbers=("rows", "positives"))
     rest = len(counts) - len(chosen)
     left = sum(counts.values()) - sum(counts[value] for value in chosen)
-    more = f'<p class="soft small">… and {rest:,} more values with {left:,} rows.</p>' if rest else ""
+    more = f'<p class="soft small">… and {counted(rest, "more value")} with {counted(left, "row")}.</p>' if rest else ""
     title = f"<bdi>{escape(short(name, 120))}</bdi>"
     return f"<details{' open' if opened else ''}><summary><strong>{title}</strong></summary>{whole}{more}</details>"
 

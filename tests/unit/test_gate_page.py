@@ -222,7 +222,9 @@ def test_behaviour_shows_the_share_of_labels_that_change_largest_first():
 def test_behaviour_names_answers_that_are_none():
     odd = Perturbation(kind="missing", column="x", before=np.full(3, 0.5), after=np.array([0.5, np.nan, 2.0]))
     short = Perturbation(kind="missing", column="y", before=np.full(3, 0.5), after=np.full(2, 0.5))
-    assert "2 answers are no probability; 1 columns" in section(shown(evidence(perturbations=(odd, short))), "Behaviour")
+    assert "2 of the answers are no probability; in 1 column, not every row" in section(
+        shown(evidence(perturbations=(odd, short))), "Behaviour"
+    )
 
 
 def test_latency_shows_percentiles_of_both_where_measured():
