@@ -39,9 +39,9 @@ def dump_skops(model: Any) -> bytes:
 
 def load_skops(data: bytes) -> Any:
     """The model in a bundle's file; BundleError where it names a type that is not on the reviewed list, before anything is built."""
+    check_skops(data, ANALYSIS)
     import skops.io
 
-    check_skops(data, ANALYSIS)
     return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
 
 

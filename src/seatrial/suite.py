@@ -227,7 +227,7 @@ def _result(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[
     """What a test said, with the evidence of its claims unless something else ended it."""
     error = call.excinfo.value if call.excinfo else None
     found = findings()
-    claimed = error is None or getattr(error, "finding", None) is not None
+    claimed = report.passed if error is None else getattr(error, "finding", None) is not None
     deciding = decisive(found) if claimed else None
     outcome, advisory, reason = _said(report, error, deciding)
     expected = hasattr(report, "wasxfail")

@@ -1,12 +1,16 @@
 """model.skops: the same bytes for the same model, and still a file that skops can read."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seatrial.analysis import dump_skops
+from seatrial.analysis import dump_skops, load_skops
+from seatrial.errors import BundleError
 
 
 def _fitted(seed=0):
@@ -27,5 +31,9 @@ def test_different_models_give_different_bytes():
 def test_skops_reads_the_file_and_the_model_answers_alike():
     model, rows = _fitted()
     data = dump_skops(model)
-    loaded = skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
-    assert np.array_equal(loaded.predict_proba(rows), model.predict_proba(rows))
+    assert np.array_equal(load_skops(data).predict_proba(rows), model.predict_proba(rows))
+
+
+def test_a_file_of_types_that_nobody_reviewed_is_not_loaded():
+    with pytest.raises(BundleError, match="no skops file that may lie in a bundle"):
+        load_skops(skops.io.dumps(Path("x")))

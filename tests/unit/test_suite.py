@@ -118,6 +118,12 @@ def test_expected_and_not_run():
     """Nobody looks."""
 
 
+@pytest.mark.xfail(reason="known since May", strict=True)
+def test_mended():
+    """What was known to be wrong."""
+    claims.assert_at_least("recall", 0.9, 0.5)
+
+
 def test_left_out():
     """There is an id."""
     pytest.skip("the table has no id column")
@@ -252,6 +258,12 @@ def test_an_expected_failure_is_shown_as_one_and_does_not_block(checks):
     check = checks["test_expected"]
     assert (check.outcome, check.advisory, check.observed, check.limit) == (Outcome.FAIL, True, 0.1, 0.5)
     assert check.message == "What is known to be wrong: expected to fail (known since May): recall 0.1 is below 0.5"
+
+
+def test_a_strict_expectation_that_is_not_met_fails_and_says_so(checks):
+    check = checks["test_mended"]
+    assert (check.outcome, check.blocks, check.observed) == (Outcome.FAIL, True, None)
+    assert check.message == "What was known to be wrong: [XPASS(strict)] known since May"
 
 
 @pytest.mark.parametrize("name", ["test_left_out", "test_expected_and_not_run", "test_off"])
