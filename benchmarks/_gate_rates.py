@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.resampling import delong_difference
-from seatrial.statistics import normal_cdf, normal_quantile, paired_proportions, rows_for_power, wilson_interval
+from seatrial.statistics import PairedEstimate, normal_cdf, normal_quantile, null_variance, rows_for_power, wilson_interval
 
 ALPHA = 0.05
 POWER = 0.8
@@ -21,17 +21,23 @@ ROWS = (200, 500, 1_760)
 AREAS = ((0.84, 0.02, 0.9), (0.84, 0.02, 0.97), (0.70, 0.03, 0.8))
 """The champion's ROC AUC, the margin, and how alike the two models' scores are (correlation within a class)."""
 POSITIVES = 0.27
+ENOUGH = 100
+"""Positive rows from which the formula of ROC AUC is held to its word."""
 LARGE = 400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """How many of `draws` tables passed, about what, and whether both models were equally good (`power`) or at the margin."""
+    """How many of `draws` tables passed, about what, and whether both models were equally good (`power`) or at the margin.
+
+    `planned` is false where the formula is not meant to hold: DeLong's error is one of many rows.
+    """
 
     what: str
     passed: int
     draws: int
     power: bool
+    planned: bool = True
 
     @property
     def value(self) -> float:
@@ -53,7 +59,7 @@ def proportion_rates(draws: int, seed: int = 0) -> Iterator[Rate]:
     """Paired proportions at the margin, at several numbers of rows, and with equal models at the formula's."""
     generator = np.random.default_rng(seed)
     for share, margin in PROPORTIONS:
-        planned = rows_for_power(share, margin, alpha=ALPHA, power=POWER) or 0
+        planned = rows_for_power(share, margin, alpha=ALPHA, power=POWER, null=null_variance(share, margin)) or 0
         for rows in (*ROWS, planned):
             passed = _proportions(generator, share, margin, -margin, rows, draws)
             yield Rate(what=_named(share, margin, rows), passed=passed, draws=draws, power=False)
@@ -74,7 +80,7 @@ def _proportions(generator: np.random.Generator, share: float, margin: float, tr
 
 @cache
 def _passes(wins: int, losses: int, rows: int, margin: float) -> bool:
-    return paired_proportions(wins, losses, rows).p_above(-margin) <= ALPHA
+    return PairedEstimate(wins=wins, losses=losses, rows=rows).p_above(-margin) <= ALPHA
 
 
 def area_rates(draws: int, seed: int = 0) -> Iterator[Rate]:
@@ -92,7 +98,9 @@ def _area(generator: np.random.Generator, area: float, margin: float, alike: flo
     challenger = area if power else area - margin
     found = (delong_difference(*_scores(generator, challenger, area, alike, rows)) for _ in range(draws))
     passed = sum(estimate.p_above(-margin) <= ALPHA for estimate in found)
-    return Rate(what=f"ROC AUC {area:g}, margin {margin:g}, likeness {alike:g}, {rows:,} rows", passed=passed, draws=draws, power=power)
+    positives = round(POSITIVES * rows)
+    what = f"ROC AUC {area:g}, margin {margin:g}, likeness {alike:g}, {rows:,} rows ({positives:,} positive)"
+    return Rate(what=what, passed=passed, draws=draws, power=power, planned=not power or positives >= ENOUGH)
 
 
 def _scores(

@@ -237,7 +237,12 @@ def _rates(draws: int) -> Iterator[Row]:
         low, high = rate.interval
         measured = f"{100 * rate.value:.2f} % (95 %: {100 * low:.2f}–{100 * high:.2f}; {rate.draws:,} draws)"
         kind, limit = ("power", "80 % ± 3") if rate.power else ("false passes at the margin", "at most 6 %")
-        yield [f"{kind}: {rate.what}", measured, limit, _kept(rate.kept)]
+        yield [
+            f"{kind}: {rate.what}",
+            measured,
+            limit if rate.planned else "too few for the formula",
+            _kept(rate.kept) if rate.planned else "",
+        ]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from seatrial.gate_tasks import MIN_PER_CLASS
 from seatrial.html import escape, table
 from seatrial.metrics import Labels, Scores
 from seatrial.resampling import delong, delong_difference
-from seatrial.statistics import Estimate, ProportionEstimate, paired_proportions
+from seatrial.statistics import Estimate, PairedEstimate, ProportionEstimate
 
 MOST_VALUES = 12
 MOST_COLUMNS = 24
@@ -125,7 +125,7 @@ class _Part:
         if self.champion is None:
             return _Figure(challenger=found)
         theirs = self.champion.positive[among]
-        difference = paired_proportions(int((mine & ~theirs).sum()), int((~mine & theirs).sum()), len(mine))
+        difference = PairedEstimate(wins=int((mine & ~theirs).sum()), losses=int((~mine & theirs).sum()), rows=len(mine))
         return _Figure(challenger=found, champion=float(theirs.mean()), difference=difference)
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,14 @@ def measure_latency(
     """
     bodies = [json.dumps({"dataframe_records": [row]}).encode() for row in rows]
     with ExitStack() as stack:
-        sockets = {name: stack.enter_context(_server(*place)) for name, place in bundles.items()}
+        servers = {name: stack.enter_context(_server(*place)) for name, place in bundles.items()}
+        sockets = {name: ready() for name, ready in servers.items()}  # all are starting by now
         return asyncio.run(_load(sockets, bodies, requests, rate))
 
 
 @contextmanager
-def _server(bundle: Path, digest: str) -> Iterator[Path]:
-    """A server process on a unix socket, ready, stopped at the end of the block."""
+def _server(bundle: Path, digest: str) -> Iterator[Callable[[], Path]]:
+    """A server process, started and stopped at the end of the block; the function waits until it answers and gives its socket."""
     folder = Path(tempfile.mkdtemp(prefix="seatrial-"))
     socket, log = folder / "s", folder / "log"
     command = [
@@ -60,8 +61,7 @@ def _server(bundle: Path, digest: str) -> Iterator[Path]:
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
-        _await(process, socket, log)
-        yield socket
+        yield lambda: _await(process, socket, log)
     finally:
         process.terminate()
         try:
@@ -72,11 +72,11 @@ def _server(bundle: Path, digest: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _await(process: subprocess.Popen[bytes], socket: Path, log: Path) -> None:
+def _await(process: subprocess.Popen[bytes], socket: Path, log: Path) -> Path:
     end = time.monotonic() + START_S
     while time.monotonic() < end and process.poll() is None:
         if socket.exists() and asyncio.run(_ready(socket)):
-            return
+            return socket
         time.sleep(0.02)
     raise EndpointError(f"the model server did not start: {log.read_text(errors='replace')[-500:].strip() or 'no word from it'}")
 

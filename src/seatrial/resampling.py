@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seatrial.draws import Counts, draw_counts
 from seatrial.metrics import Answers, Floats, Labels, Metric, Scores, Statistic, Targets
 from seatrial.metrics_tasks import metrics_of
-from seatrial.statistics import Estimate, NormalEstimate, ProportionEstimate, normal_cdf, normal_quantile, paired_proportions
+from seatrial.statistics import Estimate, NormalEstimate, PairedEstimate, ProportionEstimate, normal_cdf, normal_quantile
 
 CHUNK_CELLS = 1_000_000
 """Weights that a thread holds at a time: a megabyte, and some ten times that while they are used."""
@@ -127,7 +127,7 @@ def _right(labels: Targets, answers: Answers) -> NDArray[np.bool_]:
 
 def _accuracy_difference(labels: Targets, challenger: Answers, champion: Answers) -> Estimate:
     right, was_right = _right(labels, challenger), _right(labels, champion)
-    return paired_proportions(int((right & ~was_right).sum()), int((~right & was_right).sum()), len(labels))
+    return PairedEstimate(wins=int((right & ~was_right).sum()), losses=int((~right & was_right).sum()), rows=len(labels))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -136,65 +136,12 @@ class ProportionEstimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiscordantEstimate:
-    """Difference of two paired proportions when few rows are discordant, by exact binomial bounds.
-
-    The difference is q(2s - 1), with q the share of discordant rows and s the challenger's share of those. Each is bounded
-    by Clopper and Pearson (1934) at alpha/2, so together they miss with probability alpha at most. Against the limit 0 only
-    s counts, which is McNemar's exact test (1947) at the whole alpha.
-    """
-
-    wins: int
-    losses: int
-    rows: int
-
-    @property
-    def value(self) -> float:
-        """The observed difference."""
-        return (self.wins - self.losses) / self.rows
-
-    @property
-    def error(self) -> float:
-        """Standard error, as if at least one row were discordant."""
-        share = max(self.wins + self.losses, 1) / self.rows
-        return math.sqrt(max(share - self.value**2, 0.0) / self.rows)
-
-    @property
-    def method(self) -> str:
-        """The name of the test."""
-        return f"exact McNemar, {self.wins + self.losses} discordant rows"
-
-    def lower(self, alpha: float) -> float:
-        """One-sided lower bound."""
-        discordant = self.wins + self.losses
-        share = proportion_lower(self.wins, discordant, alpha / 2)
-        bound = proportion_upper if share < 0.5 else proportion_lower
-        return (2 * share - 1) * bound(discordant, self.rows, alpha / 2)
-
-    def upper(self, alpha: float) -> float:
-        """One-sided upper bound."""
-        return -self._mirrored().lower(alpha)
-
-    def p_above(self, limit: float) -> float:
-        """P-value against a truth below `limit`."""
-        if limit == 0:
-            return mcnemar_exact(self.wins, self.losses)
-        return _root(lambda alpha: self.lower(alpha) - limit)
-
-    def p_below(self, limit: float) -> float:
-        """P-value against a truth above `limit`."""
-        return self._mirrored().p_above(-limit)
-
-    def _mirrored(self) -> DiscordantEstimate:
-        return DiscordantEstimate(wins=self.losses, losses=self.wins, rows=self.rows)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PairedEstimate:
     """Difference of two paired proportions by the score test (Tango 1998): wins minus losses, over the rows.
 
-    Against the limit 0 it is McNemar's test; elsewhere the share of losses is estimated under the limit that is tested, so
-    that bounds hold where few rows are discordant and the normal interval of d is too short.
+    The share of losses is estimated under the limit that is tested, so bounds keep their level also where hardly any rows are
+    discordant and the normal interval of d is too short. Against 0, and under 25 discordant rows, McNemar's exact test (1947)
+    answers; elsewhere exact binomial bounds would find one good model in three where the score test finds three in four.
     """
 
     wins: int
@@ -208,13 +155,20 @@ class PairedEstimate:
 
     @property
     def error(self) -> float:
-        """Standard error √((q - d²)/n), with q the share of discordant rows."""
-        return math.sqrt(max((self.wins + self.losses) / self.rows - self.value**2, 0.0) / self.rows)
+        """Standard error √((q - d²)/n), with q the share of discordant rows, as if at least one row were discordant."""
+        share = max(self.wins + self.losses, 1) / self.rows
+        return math.sqrt(max(share - self.value**2, 0.0) / self.rows)
+
+    @property
+    def discordant(self) -> float:
+        """The share q of discordant rows."""
+        return (self.wins + self.losses) / self.rows
 
     @property
     def method(self) -> str:
         """The name of the test."""
-        return f"Tango's score interval, {self.wins + self.losses} discordant rows"
+        exact = ", against 0 McNemar's exact test" if self._few else ""
+        return f"Tango's score interval{exact}, {self.wins + self.losses} discordant rows"
 
     def lower(self, alpha: float) -> float:
         """One-sided lower bound."""
@@ -226,11 +180,19 @@ class PairedEstimate:
 
     def p_above(self, limit: float) -> float:
         """P-value against a truth below `limit`."""
+        if limit == 0 and self._few:
+            return mcnemar_exact(self.wins, self.losses)
         return normal_cdf(-self._score(limit))
 
     def p_below(self, limit: float) -> float:
         """P-value against a truth above `limit`."""
+        if limit == 0 and self._few:
+            return mcnemar_exact(self.losses, self.wins)
         return normal_cdf(self._score(limit))
+
+    @property
+    def _few(self) -> bool:
+        return self.wins + self.losses < EXACT_BELOW
 
     def _score(self, limit: float) -> float:
         """The test's statistic at a difference; it falls as the difference rises."""
@@ -240,16 +202,9 @@ class PairedEstimate:
         share = (math.sqrt(max(linear**2 - 8 * rows * constant, 0.0)) - linear) / (4 * rows)
         variance = rows * (2 * share + limit * (1 - limit))
         distance = wins - losses - rows * limit
-        return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
-
-
-def paired_proportions(wins: int, losses: int, rows: int) -> Estimate:
-    """Difference of two paired proportions: rows where only the challenger is right (`wins`) minus only the champion (`losses`).
-
-    Tango's score interval; exact binomial bounds under 25 discordant rows.
-    """
-    kind = DiscordantEstimate if wins + losses < EXACT_BELOW else PairedEstimate
-    return kind(wins=wins, losses=losses, rows=rows)
+        if variance <= 0:
+            return math.copysign(math.inf, distance) if distance else 0.0
+        return distance / math.sqrt(variance)
 
 
 def mcnemar_exact(wins: int, losses: int) -> float:
@@ -276,22 +231,35 @@ def more_rows(estimate: Estimate, limit: float, rows: int, alpha: float) -> int 
     return max(math.ceil(needed) - rows, 1)
 
 
-def rows_for_power(variance: float, margin: float, *, alpha: float = 0.05, power: float = 0.8) -> int | None:
+def rows_for_power(variance: float, margin: float, *, alpha: float = 0.05, power: float = 0.8, null: float | None = None) -> int | None:
     """Rows that show non-inferiority within `margin` with this power, when both models are equally good.
 
-    n = (z₁₋α + z_power)²·variance/margin², with the variance of one row's paired difference; for proportions that is the
-    share q of discordant rows, which gives 6.18·q/margin² at 5 % and 80 %. None where the margin is 0 or the variance no number.
+    n = (z₁₋α·√null + z_power·√variance)²/margin². `variance` is that of one row's paired difference: for proportions the
+    share q of discordant rows. `null` is the variance under a difference of just the margin, and the same where it is not
+    given; then n is 6.18·q/margin² at 5 % and 80 %. None where the margin is 0, or the variance no number.
     """
     if margin <= 0 or not math.isfinite(variance):
         return None
-    return math.ceil((normal_quantile(1 - alpha) + normal_quantile(power)) ** 2 * variance / margin**2)
+    spread = normal_quantile(1 - alpha) * math.sqrt(variance if null is None else null) + normal_quantile(power) * math.sqrt(variance)
+    return math.ceil((spread / margin) ** 2)
 
 
-def equal_power(error: float, margin: float, alpha: float) -> float:
-    """How often a challenger that is exactly as good is shown to be within `margin`: Φ(margin/error - z₁₋α)."""
+def equal_power(error: float, margin: float, alpha: float, *, null: float | None = None) -> float:
+    """How often a challenger that is exactly as good is shown to be within `margin`: Φ((margin - z₁₋α·null)/error).
+
+    `null` is the standard error under a difference of just the margin, and `error` itself where it is not given.
+    """
     if error <= 0:
         return 1.0
-    return normal_cdf(margin / error - normal_quantile(1 - alpha))
+    return normal_cdf((margin - normal_quantile(1 - alpha) * (error if null is None else null)) / error)
+
+
+def null_variance(discordant: float, margin: float) -> float:
+    """Variance of one row's paired difference by Tango's estimate under a difference of -margin, when as many rows are won as lost."""
+    linear = -discordant - 2 * margin
+    constant = discordant / 2 * margin * (1 + margin)
+    share = (math.sqrt(max(linear**2 - 8 * constant, 0.0)) - linear) / 4
+    return max(2 * share - margin * (1 + margin), 0.0)
 
 
 def look_level(alpha: float, look: int) -> float:

@@ -12,6 +12,7 @@ from scipy import optimize
 from seatrial import statistics
 from seatrial.statistics import (
     NormalEstimate,
+    PairedEstimate,
     ProportionEstimate,
     benjamini_hochberg,
     binomial_cdf,
@@ -23,7 +24,7 @@ from seatrial.statistics import (
     mcnemar_exact,
     more_rows,
     normal_cdf,
-    paired_proportions,
+    null_variance,
     proportion_lower,
     proportion_upper,
     quantile_lower_rank,
@@ -33,6 +34,10 @@ from seatrial.statistics import (
     wilson_interval,
 )
 from seatrial.verdict import Outcome
+
+
+def paired(wins, losses, rows):
+    return PairedEstimate(wins=wins, losses=losses, rows=rows)
 
 
 def test_no_array_library_is_needed():
@@ -125,10 +130,10 @@ def test_three_answers(p_pass, p_fail, outcome):
 ESTIMATES = [
     NormalEstimate(value=0.02, error=0.01, method=""),
     ProportionEstimate(successes=150, rows=200),
-    paired_proportions(80, 60, 1000),
-    paired_proportions(9, 5, 1000),
-    paired_proportions(2, 11, 400),
-    paired_proportions(0, 0, 400),
+    paired(80, 60, 1000),
+    paired(9, 5, 1000),
+    paired(2, 11, 400),
+    paired(0, 0, 400),
 ]
 
 
@@ -147,12 +152,15 @@ def test_what_has_no_error_is_exact():
 
 
 @pytest.mark.parametrize(("wins", "losses", "exact"), [(12, 12, True), (13, 12, False), (13, 13, False)])
-def test_under_25_discordant_rows_the_test_is_exact(wins, losses, exact):
-    assert ("exact" in paired_proportions(wins, losses, 1000).method) is exact
+def test_under_25_discordant_rows_the_test_against_nothing_is_exact(wins, losses, exact):
+    estimate = paired(wins, losses, 1000)
+    assert ("exact" in estimate.method) is exact
+    assert (estimate.p_above(0) == mcnemar_exact(wins, losses)) is exact
+    assert (estimate.p_below(0) == mcnemar_exact(losses, wins)) is exact
 
 
 def test_the_error_of_a_paired_difference_is_that_of_its_formula():
-    estimate = paired_proportions(90, 30, 1000)
+    estimate = paired(90, 30, 1000)
     assert (estimate.value, estimate.error) == pytest.approx((0.06, math.sqrt((0.12 - 0.06**2) / 1000)))
 
 
@@ -167,11 +175,11 @@ def test_the_paired_score_is_that_of_the_likelihood_under_its_limit(wins, losses
         surprise, bounds=(max(tiny, tiny - limit), (1 - limit) / 2 - tiny), method="bounded", options={"xatol": 1e-12}
     )
     expected = (wins - losses - rows * limit) / math.sqrt(rows * (2 * found.x + limit * (1 - limit)))
-    assert paired_proportions(wins, losses, rows).p_below(limit) == pytest.approx(normal_cdf(expected), abs=1e-5)
+    assert paired(wins, losses, rows).p_below(limit) == pytest.approx(normal_cdf(expected), abs=1e-5)
 
 
 def test_at_zero_the_paired_score_is_mcnemars():
-    assert paired_proportions(60, 40, 500).p_above(0) == pytest.approx(1 - normal_cdf(20 / math.sqrt(100)))
+    assert paired(60, 40, 500).p_above(0) == pytest.approx(1 - normal_cdf(20 / math.sqrt(100)))
 
 
 @pytest.mark.parametrize(("margin", "power"), [(0.0, 0.05), (0.02487, 0.8), (0.1, 1.0)])
@@ -189,23 +197,34 @@ def test_the_levels_of_all_looks_add_up_to_the_whole():
 
 def test_mcnemar_is_the_binomial_test_of_the_discordant_rows():
     assert mcnemar_exact(12, 3) == pytest.approx(oracle.binomtest(12, 15, alternative="greater").pvalue)
-    assert paired_proportions(12, 3, 500).p_above(0) == mcnemar_exact(12, 3)
+    assert paired(12, 3, 500).p_above(0) == mcnemar_exact(12, 3)
     assert mcnemar_exact(0, 0) == 1
 
 
-@pytest.mark.parametrize(("rows", "share", "margin"), [(1760, 0.10, 0.03), (1760, 0.02, 0.01), (500, 0.2, 0.05), (300, 0.06, 0.05)])
+@pytest.mark.parametrize(
+    ("rows", "share", "margin"),
+    [(1760, 0.10, 0.03), (1760, 0.02, 0.01), (500, 0.2, 0.05), (300, 0.06, 0.05), (200, 0.03, 0.02), (100, 0.021, 0.02)],
+)
 def test_a_model_at_the_margin_passes_in_at_most_six_percent(rows, share, margin):
     draws = np.random.default_rng(0).multinomial(rows, [(share - margin) / 2, (share + margin) / 2, 1 - share], size=2000)
     found, counts = np.unique(draws[:, :2], axis=0, return_counts=True)
-    passed = [paired_proportions(wins, losses, rows).p_above(-margin) <= 0.05 for wins, losses in found.tolist()]
+    passed = [paired(wins, losses, rows).p_above(-margin) <= 0.05 for wins, losses in found.tolist()]
     assert np.average(passed, weights=counts) <= 0.06 + 0.01
 
 
-def test_the_power_is_that_of_the_formula():
-    rows = rows_for_power(0.1, 0.03)
-    draws = np.random.default_rng(1).multinomial(rows, [0.05, 0.05, 0.9], size=4000)
-    passed = np.mean([paired_proportions(int(wins), int(losses), rows).p_above(-0.03) <= 0.05 for wins, losses, _ in draws])
+@pytest.mark.parametrize(("share", "margin"), [(0.1, 0.03), (0.03, 0.02), (0.3, 0.05)])
+def test_the_power_is_that_of_the_formula(share, margin):
+    rows = rows_for_power(share, margin, null=null_variance(share, margin))
+    draws = np.random.default_rng(1).multinomial(rows, [share / 2, share / 2, 1 - share], size=4000)
+    passed = np.mean([paired(int(wins), int(losses), rows).p_above(-margin) <= 0.05 for wins, losses, _ in draws])
     assert passed == pytest.approx(0.8, abs=0.03)
+    error, null = (math.sqrt(variance / rows) for variance in (share, null_variance(share, margin)))
+    assert equal_power(error, margin, 0.05, null=null) == pytest.approx(0.8, abs=0.005)
+
+
+@pytest.mark.parametrize(("share", "margin"), [(0.1, 1e-9), (0.3, 1e-9)])
+def test_under_no_margin_the_variance_is_the_discordant_share(share, margin):
+    assert null_variance(share, margin) == pytest.approx(share, rel=1e-6)
 
 
 def e_value(*steps):

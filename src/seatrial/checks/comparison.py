@@ -6,6 +6,7 @@ fail, so those share the level: Holm over all metrics and slices that can block,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from seatrial.metrics import Answers, Metric, Targets
 from seatrial.metrics_tasks import metrics_of
 from seatrial.params import MetricPolicy, MetricTier
 from seatrial.resampling import estimate_differences
-from seatrial.statistics import Estimate, equal_power, holm, look_level, rows_for_power, settle
+from seatrial.statistics import Estimate, PairedEstimate, equal_power, holm, look_level, null_variance, rows_for_power, settle
 from seatrial.verdict import Check, Outcome
 
 
@@ -154,11 +155,15 @@ def _asked(question: Question, outcome: Outcome) -> str:
 
 def _power(question: Question, level: Level) -> str:
     """How often these rows would show an equally good challenger to be within the margin, and how many do it in 80 %."""
-    error, margin, rows = question.difference.error, question.margin, question.rows
-    if not margin or not error > 0:
+    estimate, margin, rows = question.difference, question.margin, question.rows
+    if not margin or not estimate.error > 0:
         return f"{rows:,} rows in pairs"
-    power = equal_power(error, margin, level.alpha)
-    count = rows_for_power(error**2 * rows, margin, alpha=level.alpha)
+    variance = estimate.error**2 * rows
+    null = variance
+    if isinstance(estimate, PairedEstimate) and estimate.discordant:
+        variance, null = estimate.discordant, null_variance(estimate.discordant, margin)
+    power = equal_power(math.sqrt(variance / rows), margin, level.alpha, null=math.sqrt(null / rows))
+    count = rows_for_power(variance, margin, alpha=level.alpha, null=null)
     return f"with {rows:,} rows in pairs an equally good challenger passes {power:.0%} of the time (80 % at {count:,})"
 
 
