@@ -1,6 +1,7 @@
 """One whole gate in this process: prints the seconds of each part (imports apart) and the outcome as JSON."""
 
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 import onnxruntime  # noqa: F401 - imports are paid before the clock starts
 import polars  # noqa: F401
 
-from seatrial import evidence, gate
+from seatrial import evidence, gate, latency
 from seatrial.adapters.registry import read_alias
 from seatrial.checks import split  # noqa: F401
 from seatrial.commands import gate as command
 from seatrial.project import Project
+from seatrial.suite import run_suite
 
 PARTS = {
     "reading rows and bundles": [(evidence, "read_rows"), (evidence, "fetch_bundle"), (evidence, "load_bundle")],
@@ -28,6 +30,27 @@ PARTS = {
 }
 
 
+STARTS = "of latency's seconds: both servers start"
+IMPORTS = "of the suite's seconds: its process starts and imports its libraries"
+EMPTY = '''\
+import fairlearn.metrics, onnxruntime, polars, skops.io, sklearn.ensemble
+
+
+def test_nothing():
+    """Nothing is asked."""
+'''
+
+
+def _imports(project: Project) -> float:
+    """Seconds of a suite that asks nothing, with the libraries that the real one loads."""
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "test_nothing.py").write_text(EMPTY)
+        start = time.perf_counter()
+        results = run_suite(Path(scratch), root=project.root, environment="local", subject={"bundle": str(project.bundle)}, timeout=60)
+        assert [result.outcome for result in results] == ["passed"], results
+        return time.perf_counter() - start
+
+
 def main() -> None:
     """Judge the bundle of the project in the working folder, without the record and without the registration."""
     project = Project.find(Path.cwd())
@@ -35,12 +58,15 @@ def main() -> None:
     for part, places in PARTS.items():
         for owner, name in places:
             setattr(owner, name, _timed(getattr(owner, name), seconds, part))
+    inner = {STARTS: 0.0}
+    latency._await = _timed(latency._await, inner, STARTS)
     start = time.perf_counter()
     champion, anchor = read_alias(project, "champion"), read_alias(project, "anchor")
     verdict, found = command.measure(project, command.subject_of(project, champion, anchor), champion, anchor)
     command.write_reports(project, verdict, found)
     whole = time.perf_counter() - start
     seconds["the rest"] = whole - sum(seconds.values())
+    seconds |= {**inner, IMPORTS: _imports(project)}
     print(json.dumps({"seconds": seconds, "whole": whole, "outcome": verdict.outcome.value, "champion": champion is not None}))
 
 

@@ -166,7 +166,7 @@ class Latency(Section, frozen=True, kw_only=True):
     p99_ms: Positive = 50
     max_ratio: Positive = 3.0
     requests: Annotated[int, Meta(ge=368)] = 2000
-    rate: Positive = 400
+    rate: Positive = 450
     absolute: Tier = "advisory"
     ratio: Tier = "blocking"
 

@@ -162,7 +162,7 @@ def test_a_challenger_that_breaks_is_sent_back_and_no_client_notices(live):
     assert (done.exit_code, done.verdict.outcome) == (1, Outcome.FAIL), done.message
     assert client.failures == {}
     assert [(one["version"], one["weight"]) for one in live.status()["variants"]] == [(1, 100)]
-    assert live.registry.aliases == {"champion": 1}
+    assert live.registry.aliases == {"champion": 1, "anchor": 1}
 
 
 def test_a_challenger_that_answers_otherwise_never_gets_a_weight(live):
