@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
-import urllib.parse
-from base64 import b64encode
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seatrial.adapters.registry_doors import (
+    BEATS_TAG,
+    DIGEST_TAG,
+    GATE_TAG,
+    TEST_DATA_TAG,
+    RegisteredVersion,
+    RestDoor,
+    SqliteDoor,
+    get,
+    shown,
+    unreachable,
+)
 from seatrial.errors import BytesGoneError, RegistryError
 from seatrial.files import locked
 
@@ -26,26 +34,26 @@ if TYPE_CHECKING:
     from seatrial.bundle import Bundle
     from seatrial.project import Project
 
-DIGEST_TAG = "seatrial.digest"
-GATE_TAG = "seatrial.gate"
-BEATS_TAG = "seatrial.beats"
-TEST_DATA_TAG = "seatrial.test_data"
-TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredVersion:
-    """One version: its number, its bundle's digest, its gate verdict's digest, where its files lie, the run behind it.
-
-    `beats` is the digest of the anchor that it was shown to be better than, empty where that was not shown.
-    """
-
-    version: int
-    digest: str
-    gate: str
-    source: str
-    run_id: str
-    beats: str = ""
+__all__ = [
+    "BEATS_TAG",
+    "DIGEST_TAG",
+    "GATE_TAG",
+    "TEST_DATA_TAG",
+    "RegisteredVersion",
+    "check_reachable",
+    "digests_judged_on",
+    "ensure_experiment",
+    "fetch_bundle",
+    "find_version",
+    "move_aliases",
+    "read_alias",
+    "read_version",
+    "record_rollout",
+    "register_version",
+    "registry_uri",
+    "shown",
+    "tracking_client",
+]
 
 
 def read_alias(project: Project, alias: str) -> RegisteredVersion | None:
@@ -78,120 +86,19 @@ def check_reachable(uri: str) -> None:
     import urllib.error
 
     try:
-        _get(uri, "/health", {})
+        get(uri, "/health", {})
     except urllib.error.HTTPError:
         return  # it answers, if only to say that it has no such page
     except (OSError, ValueError) as error:
-        raise _unreachable(uri, error) from None
+        raise unreachable(uri, error) from None
 
 
-def shown(uri: str) -> str:
-    """An address without the user and password that may stand in it."""
-    parts = urllib.parse.urlsplit(uri)
-    return uri if "@" not in parts.netloc else parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1]).geturl()
-
-
-def _unreachable(uri: str, error: Exception) -> RegistryError:
-    reason = getattr(error, "reason", error)
-    return RegistryError(
-        f"the MLflow server at {shown(uri)} does not answer ({reason})",
-        hint="start it, mend MLFLOW_TRACKING_URI, or unset it to use the sqlite file of this project",
-    )
-
-
-class _Sqlite:
-    """Reads MLflow's tables without MLflow, and never writes."""
-
-    def __init__(self, uri: str) -> None:
-        self.path = Path(uri.removeprefix("sqlite:///"))
-
-    def alias(self, model: str, alias: str) -> RegisteredVersion | None:
-        rows = self._query("SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?", (model, alias))
-        return self._version(model, rows[0][0]) if rows else None
-
-    def by_digest(self, model: str, digest: str) -> RegisteredVersion | None:
-        sql = "SELECT MAX(version) FROM model_version_tags WHERE name = ? AND key = ? AND value = ?"
-        rows = self._query(sql, (model, DIGEST_TAG, digest))
-        return self._version(model, rows[0][0]) if rows and rows[0][0] is not None else None
-
-    def by_number(self, model: str, number: int) -> RegisteredVersion | None:
-        rows = self._query("SELECT version FROM model_versions WHERE name = ? AND version = ?", (model, number))
-        return self._version(model, rows[0][0]) if rows else None
-
-    def judged_on(self, model: str, test_data: str) -> list[str]:
-        sql = (
-            "SELECT digest.value FROM model_version_tags AS data JOIN model_version_tags AS digest USING (name, version) "
-            "WHERE name = ? AND data.key = ? AND data.value = ? AND digest.key = ?"
-        )
-        return [str(digest) for (digest,) in self._query(sql, (model, TEST_DATA_TAG, test_data, DIGEST_TAG))]
-
-    def _version(self, model: str, version: int) -> RegisteredVersion:
-        tags = dict(self._query("SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?", (model, version)))
-        rows = self._query("SELECT storage_location, run_id FROM model_versions WHERE name = ? AND version = ?", (model, version))
-        source, run_id = rows[0] if rows else ("", "")
-        return _from_tags(model, version, tags, source or "", run_id or "")
-
-    def _query(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        if not self.path.exists():
-            return []
-        try:
-            with closing(sqlite3.connect(f"file:{urllib.parse.quote(str(self.path))}?mode=ro", uri=True, timeout=TIMEOUT_S)) as connection:
-                return connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return []
-            raise RegistryError(f"the registry {self.path.name} cannot be read ({error})") from None
-        except sqlite3.DatabaseError as error:
-            raise RegistryError(f"the registry {self.path.name} is not a database of MLflow ({error})") from None
-
-
-class _Rest:
-    """Reads through MLflow's REST interface, one short call at a time."""
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
-
-    def alias(self, model: str, alias: str) -> RegisteredVersion | None:
-        found = self._call("registered-models/alias", {"name": model, "alias": alias})
-        return _from_rest(model, found["model_version"]) if found else None
-
-    def by_digest(self, model: str, digest: str) -> RegisteredVersion | None:
-        wanted = f"name='{model}' and tags.`{DIGEST_TAG}`='{digest}'"
-        found = self._call("model-versions/search", {"filter": wanted, "order_by": "version_number DESC", "max_results": "1"})
-        versions = (found or {}).get("model_versions") or []
-        return _from_rest(model, versions[0]) if versions else None
-
-    def by_number(self, model: str, number: int) -> RegisteredVersion | None:
-        found = self._call("model-versions/get", {"name": model, "version": str(number)})
-        return _from_rest(model, found["model_version"]) if found else None
-
-    def judged_on(self, model: str, test_data: str) -> list[str]:
-        wanted = f"name='{model}' and tags.`{TEST_DATA_TAG}`='{test_data}'"
-        found = self._call("model-versions/search", {"filter": wanted, "max_results": "1000"})
-        return [_from_rest(model, version).digest for version in (found or {}).get("model_versions") or []]
-
-    def _call(self, path: str, query: Mapping[str, str]) -> Any:
-        import urllib.error
-
-        try:
-            return json.loads(_get(self.uri, f"/api/2.0/mlflow/{path}", query))
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return None
-            body = error.read(500).decode(errors="replace")
-            if "RESOURCE_DOES_NOT_EXIST" in body or (error.code == 400 and "alias" in body):
-                return None
-            raise RegistryError(f"the MLflow server at {shown(self.uri)} answers {error.code}: {body[:200]}") from None
-        except (OSError, ValueError) as error:
-            raise _unreachable(self.uri, error) from None
-
-
-def _door(project: Project) -> _Sqlite | _Rest:
+def _door(project: Project) -> SqliteDoor | RestDoor:
     uri = registry_uri(project)
     if uri.startswith("sqlite:///"):
-        return _Sqlite(uri)
+        return SqliteDoor(uri)
     if uri.startswith(("http://", "https://")):
-        return _Rest(uri)
+        return RestDoor(uri)
     raise RegistryError(
         f"MLFLOW_TRACKING_URI is {shown(uri)!r}: Seatrial reads registries by http(s) and sqlite",
         hint="run `mlflow server` in front of that store and give its address",
@@ -213,51 +120,6 @@ def registry_uri(project: Project) -> str:
             hint="add --shared to mean it, choose another environment with --env, or unset MLFLOW_TRACKING_URI",
         )
     return project.tracking_uri
-
-
-def _get(uri: str, path: str, query: Mapping[str, str]) -> bytes:
-    import urllib.request
-
-    parts = urllib.parse.urlsplit(uri)
-    address = parts._replace(
-        netloc=parts.netloc.rsplit("@", 1)[-1], path=parts.path.rstrip("/") + path, query=urllib.parse.urlencode(query)
-    )
-    request = urllib.request.Request(address.geturl(), headers=_credentials(parts))  # noqa: S310 - http or https, checked above
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-        data: bytes = answer.read()
-        return data
-
-
-def _credentials(parts: urllib.parse.SplitResult) -> dict[str, str]:
-    import os
-
-    user = parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME")
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    if user:
-        password = parts.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-        return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _from_rest(model: str, found: Mapping[str, Any]) -> RegisteredVersion:
-    tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
-    return _from_tags(model, int(found["version"]), tags, found.get("source", ""), found.get("run_id", ""))
-
-
-def _from_tags(model: str, version: int, tags: Mapping[str, str], source: str, run_id: str) -> RegisteredVersion:
-    if DIGEST_TAG not in tags:
-        raise RegistryError(
-            f"version {version} of {model!r} carries no {DIGEST_TAG}: it was not registered by a gate",
-            hint="move the alias back to a version that was, and gate again",
-        )
-    return RegisteredVersion(
-        version=version,
-        digest=tags[DIGEST_TAG],
-        gate=tags.get(GATE_TAG, ""),
-        source=source,
-        run_id=run_id,
-        beats=tags.get(BEATS_TAG, ""),
-    )
 
 
 def register_version(
