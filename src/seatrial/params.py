@@ -226,11 +226,12 @@ class Rollout(Section, frozen=True, kw_only=True):
 
 
 class Log(Section, frozen=True, kw_only=True):
-    """The prediction log: how often it is written, in rows and seconds, and which columns stay out of it."""
+    """The prediction log: how often it is written, which share of the requests it keeps, and which columns stay out of it."""
 
     flush_seconds: Positive = 1
     flush_rows: Count = 5000
     keep_days: Count = 30
+    sample: Annotated[float, Meta(gt=0, le=1)] = 1.0
     drop: tuple[Text, ...] = ()
 
 

@@ -125,6 +125,18 @@ def own_server(tmp_path, bundle):
     running.stop()
 
 
+def test_a_sampled_log_keeps_whole_requests_by_their_id(tmp_path, bundle):
+    running = start(tmp_path, bundle, "--sample", "0.5", "--flush-seconds", "0.05")
+    try:
+        for number in range(60):
+            assert running.score(make_rows(2), x_request_id=f"r{number}").status == 200
+    finally:
+        assert running.stop() == 0
+    kept = read_log(running.log)["request_id"].to_list()
+    assert 15 <= len(set(kept)) <= 45
+    assert len(kept) == 2 * len(set(kept))
+
+
 def test_a_row_is_answered_with_label_and_probability(server):
     rows = make_rows(20)
     answer = server.score(rows)

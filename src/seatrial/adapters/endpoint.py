@@ -77,6 +77,7 @@ def model_server(*, log: Path | None = None, settings: Log | None = None, name: 
     if log is not None:
         wanted = settings or Log()
         options += ["--log", str(log), "--flush-seconds", str(wanted.flush_seconds), "--flush-rows", str(wanted.flush_rows)]
+        options += ["--sample", str(wanted.sample)]
         options += ["--keep-days", str(wanted.keep_days), *(part for column in wanted.drop for part in ("--drop", column))]
 
     def command(variant: Variant, uds: Path) -> list[str]:

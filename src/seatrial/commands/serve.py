@@ -30,6 +30,7 @@ def run(project: Project, options: argparse.Namespace) -> int:
         flush_seconds=wanted.flush_seconds,
         flush_rows=wanted.flush_rows,
         keep_days=wanted.keep_days,
+        sample=wanted.sample,
         drop=wanted.drop,
     )
     bundle = options.bundle or project.bundle

@@ -184,7 +184,7 @@ class Application:
             scored, reply, header = await asyncio.get_running_loop().run_in_executor(None, answer, body, content)
         rows = scored.rows
         self.metrics.answered(rows.count, rows.unusual)
-        if self._log is not None and rows.count:
+        if self._log is not None and rows.count and self._log.keeps(request_id):
             self._log.append(
                 Entry(
                     request_id=request_id.decode(),

@@ -8,6 +8,7 @@ cannot keep up, or the disk is full, rows are dropped and counted: the log never
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import sys
 import threading
@@ -35,6 +36,7 @@ DAY_MICROSECONDS = 86_400_000_000
 class LogSettings:
     """When the log is written, what stays out of it, and how much may wait in memory.
 
+    `sample` is the share of requests that are kept, chosen by their id: a mirrored request is kept where its original is.
     `drop` names inputs of the model or its id column; a name that this bundle does not have is ignored, because an older
     version must start with the same settings.
     """
@@ -43,6 +45,7 @@ class LogSettings:
     flush_seconds: float = 1.0
     flush_rows: int = 5000
     keep_days: int = 30
+    sample: float = 1.0
     drop: tuple[str, ...] = ()
     max_rows: int = 100_000
     max_bytes: int = 64 * 2**20
@@ -74,6 +77,7 @@ class PredictionLog:
         self.settings = settings
         self.dropped = 0
         self.written = 0
+        self._kept_below = None if settings.sample >= 1 else int(settings.sample * 2**32)
         self._writer = _Writer(settings, manifest, version=version, digest=digest)
         self._clock = clock
         self._entries: deque[Entry] = deque()
@@ -88,6 +92,10 @@ class PredictionLog:
     def start(self) -> None:
         """Start the thread that writes."""
         self._thread.start()
+
+    def keeps(self, request_id: bytes) -> bool:
+        """Whether a request is in the sample, by its id alone: every server of every version answers alike."""
+        return self._kept_below is None or int.from_bytes(hashlib.blake2b(request_id, digest_size=4).digest()) < self._kept_below
 
     def append(self, entry: Entry) -> None:
         """Keep an answered request, or count its rows as dropped where the buffer is full."""

@@ -232,6 +232,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--flush-seconds", type=float, default=1.0, help="write the log this often")
     parser.add_argument("--flush-rows", type=int, default=5000, help="write the log when so many rows wait")
     parser.add_argument("--keep-days", type=int, default=30, help="remove parts of the log that are older")
+    parser.add_argument("--sample", type=float, default=1.0, help="share of the requests that the log keeps (default: 1, all)")
     parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave this column out of the log (may be repeated)")
     return parser
 
@@ -242,6 +243,7 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
         flush_seconds=options.flush_seconds,
         flush_rows=options.flush_rows,
         keep_days=options.keep_days,
+        sample=options.sample,
         drop=tuple(options.drop),
     )
     return ServerSettings(

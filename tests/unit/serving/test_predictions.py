@@ -226,3 +226,17 @@ def test_days_older_than_keep_days_are_removed(tmp_path, keep_days, left):
     remove_old_parts(tmp_path, today=NOON.date(), keep_days=keep_days)
     assert len(list(tmp_path.glob("date=2026*"))) == left
     assert len(list(tmp_path.glob("*/.*.tmp"))) == 1, "only today's, which somebody may be writing"
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 1.0])
+def test_a_sample_keeps_its_share_of_the_requests(tmp_path, manifest, share):
+    log = make_log(tmp_path, manifest, sample=share)
+    kept = sum(log.keeps(b"request-%d" % number) for number in range(20_000))
+    assert kept / 20_000 == pytest.approx(share, abs=0.012)
+
+
+def test_a_request_is_sampled_alike_by_every_server_and_more_where_more_is_kept(tmp_path, manifest):
+    few, again, more = (make_log(tmp_path, manifest, sample=share) for share in (0.2, 0.2, 0.6))
+    ids = [b"request-%d" % number for number in range(500)]
+    assert [few.keeps(one) for one in ids] == [again.keeps(one) for one in ids]
+    assert all(more.keeps(one) for one in ids if few.keeps(one))
