@@ -14,6 +14,7 @@ from seatrial.adapters.sockets import UnixConnection
 from seatrial.bundle import load_bundle
 from seatrial.errors import EndpointError
 from seatrial.rollout_state import Pairs, Pin, Smoke
+from seatrial.serving.compaction import superseded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,13 +85,17 @@ def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float)
     import polars as pl
 
     def answers(version: int) -> list[Path]:
-        return [path for path in log.glob(f"date=*/{version}-*.parquet") if path.stat().st_mtime >= since]
+        found = list(log.glob(f"date=*/{version}-*.parquet"))
+        twice = superseded(found)
+        return [path for path in found if path not in twice and path.stat().st_mtime >= since]
 
     try:
         sides = [answers(champion), answers(challenger)]
         if not all(sides):
             return Pairs(asked=0, differing=0)
-        one, other = (pl.read_parquet(side, columns=["request_id", "time", "variant", "label"]) for side in sides)
+        own = ["request_id", "time", "variant", "label"]
+        first = pl.lit(int(since * 1e6)).cast(pl.Datetime("us", "UTC"))  # a merged part holds older rows too
+        one, other = (pl.read_parquet(side, columns=own).filter(pl.col("time") >= first) for side in sides)
     except (OSError, pl.exceptions.PolarsError):
         return None
     mirrored = _answered_once(other.filter(pl.col("variant") == "mirror"))

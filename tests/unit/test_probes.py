@@ -36,7 +36,8 @@ def part(log, name, rows):
     folder = log / "date=2026-11-01"
     folder.mkdir(parents=True, exist_ok=True)
     timed = [(*row, *([0] if len(row) == 3 else [])) for row in rows]
-    pl.DataFrame(timed, schema=["request_id", "variant", "label", "time"], orient="row").write_parquet(folder / f"{name}.parquet")
+    frame = pl.DataFrame(timed, schema=["request_id", "variant", "label", "time"], orient="row")
+    frame.with_columns(pl.col("time").cast(pl.Datetime("us", "UTC"))).write_parquet(folder / f"{name}.parquet")
 
 
 def test_answers_are_compared_by_request(tmp_path):
@@ -62,6 +63,13 @@ def test_parts_from_before_the_step_do_not_count(tmp_path):
     part(tmp_path, "1-10-0", [("a", "champion", "Yes")])
     part(tmp_path, "2-11-0", [("a", "mirror", "Yes")])
     assert compare_mirrored(tmp_path, 1, 2, since=4e9) == Pairs(asked=0, differing=0)
+
+
+def test_rows_from_before_the_step_do_not_count_in_a_part_of_now(tmp_path):
+    part(tmp_path, "1-merged-10-0", [("a", "champion", "Yes", 5_000_000), ("b", "champion", "No", 9_000_000)])
+    part(tmp_path, "2-merged-11-0", [("a", "mirror", "No", 5_000_001), ("b", "mirror", "No", 9_000_001)])
+    assert compare_mirrored(tmp_path, 1, 2, since=5) == Pairs(asked=2, differing=1)
+    assert compare_mirrored(tmp_path, 1, 2, since=6) == Pairs(asked=1, differing=0)
 
 
 def test_a_log_that_cannot_be_read_is_a_missing_signal(tmp_path):

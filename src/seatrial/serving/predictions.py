@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING, Any
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
 from seatrial.files import write_atomic
+from seatrial.serving.compaction import compact, superseded
 
 if TYPE_CHECKING:
     import polars as pl
 
 OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated", "id", "label", "probability", "latency_ms")
-HOUSEKEEPING_SECONDS = 3600
+HOUSEKEEPING_SECONDS = 600
 DAY_MICROSECONDS = 86_400_000_000
+READ_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,15 @@ class PredictionLog:
         if now >= self._next_housekeeping:
             self._next_housekeeping = now + HOUSEKEEPING_SECONDS
             remove_old_parts(self.settings.folder, today=dt.datetime.fromtimestamp(now, dt.UTC).date(), keep_days=self.settings.keep_days)
+            self._compact(now)
+
+    def _compact(self, now: float) -> None:
+        """Merge small parts; what goes wrong is said, and the log goes on with small ones."""
+        for day in sorted(self.settings.folder.glob("date=*")):
+            try:
+                compact(day, now=now)
+            except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
+                print(f"prediction log: the parts of {day.name} are not merged: {error}", file=sys.stderr, flush=True)
 
 
 class _Writer:
@@ -272,7 +283,7 @@ def read_log(folder: Path, *, since: dt.datetime | None = None) -> pl.DataFrame:
     """
     import polars as pl
 
-    frames = [frame for path in parts(folder, since=since) if (frame := _read_part(path)) is not None]
+    frames = _frames(folder, since)
     if not frames:
         return _empty()
     log = pl.concat(frames, how="diagonal_relaxed")
@@ -281,11 +292,23 @@ def read_log(folder: Path, *, since: dt.datetime | None = None) -> pl.DataFrame:
     return wanted.sort(time_column, maintain_order=True)
 
 
+def _frames(folder: Path, since: dt.datetime | None) -> list[pl.DataFrame]:
+    """Every part's rows; listed again where some were merged or removed meanwhile."""
+    found: list[pl.DataFrame | None] = []
+    for _ in range(READ_TRIES):
+        found = [_read_part(path) for path in parts(folder, since=since)]
+        if all(frame is not None for frame in found):
+            break
+    return [frame for frame in found if frame is not None]
+
+
 def parts(folder: Path, *, since: dt.datetime | None = None) -> list[Path]:
     """The log's whole parts, day by day; days before `since` are left out."""
     first = None if since is None else since.astimezone(dt.UTC).date()
     days = sorted(path for path in folder.glob("date=*") if (day := _day(path)) and (first is None or day >= first))
-    return [path for day in days for path in sorted(day.glob("[!.]*.parquet"))]
+    found = [path for day in days for path in sorted(day.glob("[!.]*.parquet"))]
+    twice = superseded(found)
+    return [path for path in found if path not in twice]
 
 
 def _read_part(path: Path) -> pl.DataFrame | None:
