@@ -141,7 +141,7 @@ def _same_rows(verdict: Verdict, evidence: Evidence) -> tuple[SameRows, str]:
     if asked is not None and asked.outcome is not Outcome.PASS:
         return alone, f"The champion was trained on {learned:,} of these rows, and too few others are left to compare on."
     note = (
-        f"The champion was trained on {learned:,} other held-out rows, which are left out here; floors and ceilings were judged on "
+        f"The champion was trained on {learned:,} of the held-out rows, which are left out here; floors and ceilings were judged on "
         f"all {len(every):,}."
     )
     rows = SameRows(labels=evidence.labels[new], challenger=evidence.challenger.only(new), champion=rival.only(new), at=every[new])

@@ -50,7 +50,7 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_of_the_whole_line():
     assert (len(comparison.rows.labels), comparison.rows.at[0]) == (900, 100)
     assert one.difference.value == pytest.approx(one.challenger.value - one.champion.value)
     assert one.check("champion").observed == round(one.difference.value, 6)
-    assert "trained on 100 other held-out rows" in comparison.note
+    assert "trained on 100 of the held-out rows" in comparison.note
 
 
 def test_where_too_few_rows_are_left_the_challenger_stands_alone():
