@@ -1,18 +1,15 @@
 """The model server asked by clients that know nothing of it: MLflow's, Triton's, a browser."""
 
 import json
-import socket
-import subprocess
-import sys
 import urllib.request
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from seatrial.bundle import read_digest
 from tests.browser import browser, opened  # noqa: F401 - fixtures
-from tests.bundles import INPUTS, make_bundle, make_rows, probability_of
+from tests.bundles import INPUTS, make_rows, probability_of
+from tests.servers import served
 
 pytestmark = pytest.mark.slow
 ROWS = [row for row in make_rows(40, seed=3) if row["amount"] is not None and row["colour"] is not None]
@@ -27,20 +24,8 @@ DATATYPES = {
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served") / "model"
-    make_bundle(folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    named = ["--bundle", str(folder), "--digest", read_digest(folder), "--version", "3", "--name", "leavers"]
-    command = [sys.executable, "-m", "seatrial.serving.server", *named, "--port", str(free)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout.readline().startswith("ready")
+    with served(tmp_path_factory.mktemp("served") / "model") as free:
         yield free
-    finally:
-        process.terminate()
-        assert process.wait(20) == 0
 
 
 def test_mlflows_scoring_client_is_answered(port):

@@ -1,9 +1,5 @@
 """The model server asked by schemathesis for all that its own OpenAPI document allows, and for what it forbids."""
 
-import socket
-import subprocess
-import sys
-
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +11,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from seatrial.bundle import read_digest
-from tests.bundles import make_bundle
+from tests.servers import served
 
 pytestmark = pytest.mark.slow
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
@@ -24,20 +19,8 @@ CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance,
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served") / "model"
-    make_bundle(folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    named = ["--bundle", str(folder), "--digest", read_digest(folder), "--version", "3", "--name", "leavers"]
-    command = [sys.executable, "-m", "seatrial.serving.server", *named, "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout.readline().startswith("ready")
+    with served(tmp_path_factory.mktemp("served") / "model") as port:
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
-    finally:
-        process.terminate()
-        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
