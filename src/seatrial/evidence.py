@@ -21,7 +21,7 @@ from seatrial.latency import measure_latency
 from seatrial.located import nearest
 from seatrial.metrics import Answers, Scores, Targets
 from seatrial.metrics_tasks import Classes, Values
-from seatrial.noise import read_noise
+from seatrial.noise import Measured, read_noise
 from seatrial.onnx_checks import OUTPUTS
 from seatrial.rivals import Rival
 from seatrial.row_hashes import row_hashes, trained_on
@@ -144,6 +144,7 @@ def gather(project: Project, standing: Standing, digest: str, say: Callable[[str
     Raises BundleError or DataError where the challenger cannot be scored; a rival that cannot be is part of the evidence.
     """
     policy, rows, version = project.settings.gate, read_rows(project.test_data), standing.champion
+    slices, measured_noise = slices_of(_known(policy.slices.columns, rows), rows), read_noise(project.noise)
     say(f"scoring {rows.height:,} held-out rows")
     runtime, answers = score(project.bundle, digest, rows)
     manifest = runtime.bundle.manifest
@@ -160,9 +161,9 @@ def gather(project: Project, standing: Standing, digest: str, say: Callable[[str
         challenger=answers_of(manifest, answers),
         champion=champion,
         anchor=anchor,
-        slices=slices_of(_known(policy.slices.columns, rows), rows),
+        slices=slices,
         look=standing.look,
-        noise=_noise(project, manifest),
+        noise=_dated(measured_noise, manifest),
         groups=groups_of(project.settings.data.groups, rows),
         perturbations=tuple(_perturbations(runtime, rows.head(ROBUSTNESS_ROWS))),
         digests=digests,
@@ -173,17 +174,17 @@ def gather(project: Project, standing: Standing, digest: str, say: Callable[[str
     )
 
 
+def _dated(found: Measured | None, manifest: Manifest) -> Noise | None:
+    """The noise floor, stale where it was measured on other rows than the challenger's."""
+    return None if found is None else replace(found.noise, stale=found.training != manifest.training.data)
+
+
 def _known(columns: tuple[str, ...], rows: pl.DataFrame) -> tuple[str, ...]:
     """The columns of `gate.slices`; DataError names one that the table does not have."""
     missing = [name for name in columns if name not in rows.columns]
     if missing:
-        raise DataError(f"gate.slices.columns names {missing[0]!r}{nearest(missing[0], rows.columns)}, which the held-out rows do not have")
+        raise DataError(f"gate.slices.columns: the held-out rows have no column {missing[0]!r}{nearest(missing[0], rows.columns)}")
     return columns
-
-
-def _noise(project: Project, manifest: Manifest) -> Noise | None:
-    found = read_noise(project.noise)
-    return None if found is None else replace(found.noise, stale=found.training != manifest.training.data)
 
 
 def _rival(project: Project, version: RegisteredVersion | None, rows: pl.DataFrame, manifest: Manifest) -> tuple[Rival | None, Path | None]:

@@ -49,4 +49,4 @@ def read_noise(path: Path) -> Measured | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"metrics/{path.name} cannot be read as a noise floor ({error!r})", hint="measure it again: nox -s noise") from None
+        raise DataError(f"metrics/{path.name} cannot be read as a noise floor ({error})", hint="measure it again: nox -s noise") from None
