@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from seatrial.adapters.leash import leashed
 from seatrial.errors import EndpointError
 
 START_S = 20.0
@@ -59,7 +60,8 @@ def _server(bundle: Path, digest: str) -> Iterator[Callable[[], Path]]:
         str(socket),
     ]
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        leash = leashed(folder / "parent", command)
+        process = subprocess.Popen(leash, stdout=stream, stderr=stream, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         yield lambda: _await(process, socket, log)
     finally:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seatrial.adapters.leash import leashed
 from seatrial.bundle import Bundle, Manifest, load_bundle
 from seatrial.claims.finding import Finding, Undecided, decisive, findings, forget, summary
 from seatrial.params import Gate
@@ -297,7 +298,7 @@ def run_suite(folder: Path, *, root: Path, environment: str, subject: Mapping[st
     """
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "results.json"
-        command = [sys.executable, "-m", "seatrial.suite", str(results), str(folder)]
+        command = leashed(Path(scratch) / "parent", [sys.executable, "-m", "seatrial.suite", str(results), str(folder)])
         env = {**os.environ, VARIABLE: json.dumps(subject), "SEATRIAL_ENV": environment}
         try:
             ended = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=timeout, check=False)

@@ -1,6 +1,7 @@
 """Exec a program that dies with its parent: `python -I -S leash.py PIDFILE PROGRAM [ARGUMENT…]`.
 
-supervisord starts every program through this file, so that killing supervisord with -9 leaves no orphan on a socket or a port.
+supervisord starts every program through this file, so that killing supervisord with -9 leaves no orphan on a socket or a port;
+so does the gate with the servers that it times and the tests that it runs.
 PIDFILE names the parent that is expected: a program whose parent died before the leash was on does not start at all. The
 parent-death signal is Linux's; elsewhere the program is only executed. Nothing but the standard library is imported.
 """
@@ -10,9 +11,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+
+
+def leashed(pid_file: Path, command: Sequence[str]) -> list[str]:
+    """The command that starts `command` leashed to this process, which `pid_file` is made to name."""
+    pid_file.write_text(str(os.getpid()))
+    return [sys.executable, "-I", "-S", __file__, str(pid_file), *command]
 
 
 def main(pid_file: str, *command: str) -> None:
