@@ -137,6 +137,67 @@ def test_a_sampled_log_keeps_whole_requests_by_their_id(tmp_path, bundle):
     assert len(kept) == 2 * len(set(kept))
 
 
+def whole_answer(client):
+    """Status, body and Retry-After of the next answer on a connection."""
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    return answer.status, answer.read(), answer.headers["retry-after"]
+
+
+def test_past_the_queue_a_request_is_refused_at_once_and_later_answered(tmp_path, bundle):
+    running = start(tmp_path, bundle, "--max-waiting", "4")
+    body = json.dumps({"dataframe_records": make_rows(1)}).encode()
+    request = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    try:
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(80)]
+        for client in clients:
+            client.settimeout(20)
+            client.connect(str(running.uds))
+            client.sendall(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert whole_answer(client) == (200, b'{"status":"ok"}', None)
+        running.process.send_signal(signal.SIGSTOP)  # so that all of them are there when it looks
+        for client in clients:
+            client.sendall(request)
+        running.process.send_signal(signal.SIGCONT)
+        answers = [whole_answer(client) for client in clients]
+        refused = [body for status, body, after in answers if (status, after) == (503, "1")]
+        assert {status for status, _, _ in answers} == {200, 503}
+        assert len(refused) == sum(status == 503 for status, _, _ in answers)
+        assert all("too many requests wait" in json.loads(body)["error"]["message"] for body in refused)
+        for client in clients:  # a refused connection goes on
+            client.sendall(request)
+            assert whole_answer(client)[0] == 200
+            client.close()
+        counted = running.ask("/metrics").body.decode()
+        assert f'seatrial_requests_total{{status="503"}} {len(refused)}' in counted
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+        assert running.stop() == 0
+
+
+def test_who_asks_how_the_server_is_gets_an_answer_while_others_wait(tmp_path, bundle):
+    running = start(tmp_path, bundle, "--max-waiting", "0")
+    try:
+        assert running.score(make_rows(1)).status == 503
+        assert running.ask("/ping").status == 200
+        assert b"seatrial_requests_total" in running.ask("/metrics").body
+    finally:
+        assert running.stop() == 0
+
+
+def test_a_large_body_that_is_refused_does_not_break_the_connection(tmp_path, bundle):
+    running = start(tmp_path, bundle, "--max-waiting", "0")
+    try:
+        connection = UnixConnection(running.uds)
+        for _ in range(2):
+            connection.request("POST", "/invocations", b" " * 3_000_000, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())["error"]["row"]) == (503, None)
+        connection.close()
+    finally:
+        assert running.stop() == 0
+
+
 def test_a_row_is_answered_with_label_and_probability(server):
     rows = make_rows(20)
     answer = server.score(rows)

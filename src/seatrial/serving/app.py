@@ -52,10 +52,11 @@ class Disconnected(Exception):  # noqa: N818 - nobody is there to be answered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one request may ask for."""
+    """How much one request may ask for, and how many may wait."""
 
     max_rows: int = 10_000
     max_body: int = 10 * 2**20
+    max_waiting: int = 2_048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,15 @@ class Application:
         static = [(b"x-seatrial-version", version.encode()), (b"x-seatrial-digest", digest.encode()), (b"x-seatrial-boot", boot.encode())]
         self._headers = {role: [*static, (b"x-seatrial-variant", role.encode())] for role in (*ROLES.values(), "mirror", "direct")}
         self._routes = self._make_routes(boot)
+
+    @property
+    def identity(self) -> list[Header]:
+        """The headers that name version, digest and process."""
+        return self._headers["direct"][:-1]
+
+    def refused(self) -> None:
+        """Count a request that was refused because too many waited."""
+        self.metrics.requests[503] += 1
 
     def _prepare(self, manifest: Manifest) -> None:
         """What the answers of a binary task are made with."""

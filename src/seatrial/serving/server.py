@@ -87,6 +87,8 @@ class _WithoutPandas:
 def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, announce: Callable[[str], None]) -> None:
     import uvicorn
 
+    from seatrial.serving.waiting import bounded
+
     version, digest = settings.version, runtime.bundle.digest
     log = PredictionLog(settings.log, runtime.bundle.manifest, version=version, digest=digest) if settings.log else None
     boot = os.urandom(8).hex()
@@ -94,7 +96,7 @@ def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, an
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=bounded(application.identity, application.refused, max_waiting=settings.limits.max_waiting),
         ws="none",
         lifespan="off",
         log_level="warning",
@@ -228,6 +230,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="threads of ONNX Runtime (default: 1)")
     parser.add_argument("--max-rows", type=int, default=Limits().max_rows, help="rows in one request")
     parser.add_argument("--max-body", type=int, default=Limits().max_body, help="bytes in one request")
+    parser.add_argument("--max-waiting", type=int, default=Limits().max_waiting, help="requests that may wait; the next ones get 503")
     parser.add_argument("--log", type=Path, help="folder of the prediction log (default: no log)")
     parser.add_argument("--flush-seconds", type=float, default=1.0, help="write the log this often")
     parser.add_argument("--flush-rows", type=int, default=5000, help="write the log when so many rows wait")
@@ -255,7 +258,7 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
         host=options.host,
         port=options.port or 0,
         threads=options.threads,
-        limits=Limits(max_rows=options.max_rows, max_body=options.max_body),
+        limits=Limits(max_rows=options.max_rows, max_body=options.max_body, max_waiting=options.max_waiting),
         log=log,
     )
 
