@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.checks.performance import bounds
 from seatrial.gate import Evidence
 from seatrial.gate_tasks import can_be_judged
 from seatrial.metrics import Answers, Labels, Metric, Scores, Targets
@@ -170,12 +171,6 @@ def limit_words(check: Check) -> str:
     limit = abs(check.limit) if kind in WORDS and isinstance(check.limit, float | int) else check.limit
     shown = f"{limit:g}" if isinstance(limit, float | int) else "unknown"
     return f"{WORDS.get(kind, kind)} {shown}"
-
-
-def bounds(estimate: Estimate, confidence: float) -> tuple[float, float]:
-    """The two-sided interval."""
-    alpha = (1 - confidence) / 2
-    return estimate.lower(alpha), estimate.upper(alpha)
 
 
 def value_words(estimate: Estimate | None, *, signed: bool = False) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.checks.fairness import word
+from seatrial.checks.performance import bounds
 from seatrial.checks.wording import counted
 from seatrial.curves import strip
 from seatrial.drawings import short
-from seatrial.gate_figures import BinaryRows, bounds, interval_words, value_words
+from seatrial.gate_figures import BinaryRows, interval_words, value_words
 from seatrial.gate_tasks import MIN_PER_CLASS
 from seatrial.html import escape, table
 from seatrial.metrics import Labels, Scores

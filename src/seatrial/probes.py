@@ -85,9 +85,9 @@ def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float)
     import polars as pl
 
     def answers(version: int) -> list[Path]:
-        found = list(log.glob(f"date=*/{version}-*.parquet"))
-        twice = superseded(found)
-        return [path for path in found if path not in twice and path.stat().st_mtime >= since]
+        recent = [path for path in log.glob(f"date=*/{version}-*.parquet") if path.stat().st_mtime >= since]
+        twice = superseded(recent)  # a merged part is as new as the newest that it holds
+        return [path for path in recent if path not in twice]
 
     try:
         sides = [answers(champion), answers(challenger)]

@@ -21,6 +21,9 @@ from seatrial.metrics import Answers, Targets
 from seatrial.params import Gate, MetricPolicy
 from seatrial.verdict import Check, Outcome
 
+_Pairs = tuple[Targets, Answers, Answers, NDArray[np.bool_]]
+"""Labels, the challenger's and another model's answers on the same rows, and which of the held-out rows those are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rival:
@@ -118,21 +121,21 @@ def comparable(rival: Rival | None, labels: Targets, challenger: Answers) -> Ans
 def compared(policy: Gate, primary: str, field: Field, level: Level) -> tuple[Check, ...]:
     """Champion, anchor and slices: every comparison that can be made, and what keeps the others from being made."""
     said: list[Check] = []
-    champion = _against("champion", field.champion, policy, field, level, said)
-    anchor = _against("anchor", field.anchor, policy, field, level, said)
-    slices = _slices(policy, primary, field, level, said) if champion else []
+    beside = {
+        name: _unlearned(name, rival, policy, field, said) for name, rival in (("champion", field.champion), ("anchor", field.anchor))
+    }
+    champion, anchor = (_against(name, known, policy, level) for name, known in beside.items())
+    slices = _slices(policy, primary, field, beside["champion"], level, said) if champion else []
     checks = answer([*champion, *anchor, *slices], level)
     looks = [look_check(champion[0], field.look, level)] if champion else []
-    return (*said, *checks, _anchor(policy, primary, field, level), *looks)
+    return (*said, *checks, _anchor(primary, field, beside["anchor" if field.anchor else "champion"], level), *looks)
 
 
-def _against(name: str, rival: Rival | None, policy: Gate, field: Field, level: Level, said: list[Check]) -> list[Question]:
-    known = _unlearned(name, rival, policy, field, said)
+def _against(name: str, known: _Pairs | None, policy: Gate, level: Level) -> list[Question]:
     return [] if known is None else metric_questions(policy.metrics, *known[:3], level, name=name)
 
 
-def _slices(policy: Gate, primary: str, field: Field, level: Level, said: list[Check]) -> list[Question]:
-    known = _unlearned("champion", field.champion, policy, field, [])
+def _slices(policy: Gate, primary: str, field: Field, known: _Pairs | None, level: Level, said: list[Check]) -> list[Question]:
     if known is None:
         return []
     labels, challenger, champion, kept = known
@@ -141,9 +144,7 @@ def _slices(policy: Gate, primary: str, field: Field, level: Level, said: list[C
     return slice_questions(policy.slices, primary, labels, slices, challenger, champion, level)
 
 
-def _unlearned(
-    name: str, rival: Rival | None, policy: Gate, field: Field, said: list[Check]
-) -> tuple[Targets, Answers, Answers, NDArray[np.bool_]] | None:
+def _unlearned(name: str, rival: Rival | None, policy: Gate, field: Field, said: list[Check]) -> _Pairs | None:
     """Labels and both scores on the rows that the rival was not trained on (on the others it knows the answers), and which those are."""
     scores = comparable(rival, field.labels, field.challenger)
     if rival is None or scores is None:
@@ -166,14 +167,13 @@ def _trained_on(name: str, policy: Gate, left: Rows, learned: int) -> Check:
     return Check(name=f"{name}.trained_on", outcome=outcome, message=message, observed=left.count, limit=policy.min_test_rows)
 
 
-def _anchor(policy: Gate, primary: str, field: Field, level: Level) -> Check:
-    """Whether the anchor moves here once the challenger is promoted."""
+def _anchor(primary: str, field: Field, known: _Pairs | None, level: Level) -> Check:
+    """Whether the anchor moves here once the challenger is promoted; `known` are the pairs with it, or with the champion in its place."""
     if field.champion is None and field.anchor is None:
         return anchor_check(None, level, standing="there is no anchor yet; the first version that is promoted becomes it")
     if field.anchor is not None and field.anchor.same_bundle:
         return anchor_check(None, level, standing="this bundle is the anchor, the best model so far")
     standing = "the anchor is the best model so far" if field.anchor else "the champion is the anchor, the best model so far"
-    known = _unlearned("anchor", field.anchor or field.champion, policy, field, [])
     if known is None:
         return anchor_check(None, level, standing=f"{standing}; it could not be compared with")
     asked = {primary: MetricPolicy(margin=0)}

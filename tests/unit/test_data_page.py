@@ -1,7 +1,6 @@
 """The data page: the verdict in a sentence, findings with examples and waivers apart, every column, and a bounded size."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -12,6 +11,7 @@ from seatrial.params import Data
 from seatrial.profile import ColumnProfile, Profile
 from seatrial.summary import Broken, ColumnSummary, Example, PartFacts, Summary
 from seatrial.verdict import Check, Outcome, Verdict
+from tests.markup import Balance
 
 POINTS = tuple(float(step) for step in range(101))
 VALUES = tuple((f"category {at}", 100 - at) for at in range(12))
@@ -47,30 +47,10 @@ def shown(*checks, columns=("price",), of=None, **more):
     return data_page(verdict(*checks), present, present, summary=of, **more)
 
 
-class Balance(HTMLParser):
-    """Whether every element that is opened is closed in order."""
-
-    EMPTY = ("meta", "link", "br", "path", "rect", "wbr", "input")
-
-    def __init__(self):
-        super().__init__()
-        self.open = []
-
-    def handle_starttag(self, name, attrs):
-        if name not in self.EMPTY:
-            self.open.append(name)
-
-    def handle_startendtag(self, name, attrs):
-        """It is closed already."""
-
-    def handle_endtag(self, name):
-        assert self.open.pop() == name
-
-
 def test_the_markup_is_balanced_and_ids_are_unique():
     broken = Broken(count=1, examples=(Example(part="p0.csv", row=1, value="9"),))
     html = shown(check(column="price"), check("statistics.shift", column="other"), columns=("price", "other"), of=summary({"x": broken}))
-    parser = Balance()
+    parser = Balance("meta", "link", "br", "path", "rect", "wbr", "input")
     parser.feed(html)
     assert parser.open == []
     ids = re.findall(r' id="([^"]*)"', html)

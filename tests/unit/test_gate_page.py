@@ -1,7 +1,6 @@
 """The gate's page: every section from its evidence, nothing but text from data, and a bounded size."""
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from seatrial.rivals import Rival
 from seatrial.suite import SuiteResult
 from seatrial.verdict import Check, Outcome, Verdict
 from tests.gates import LABELS, ROWS, evidence, judged, scores
+from tests.markup import Balance
 
 SECTIONS = [
     "Champion against challenger",
@@ -42,28 +42,8 @@ def section(html, title):
     return re.sub(r"\s*\|[\s|]*", "|", re.sub(r"<[^>]*>", "|", inside))
 
 
-class Balance(HTMLParser):
-    """Whether every element that is opened is closed in order."""
-
-    EMPTY = ("meta", "link", "br", "path", "circle", "wbr")
-
-    def __init__(self):
-        super().__init__()
-        self.open = []
-
-    def handle_starttag(self, name, attrs):
-        if name not in self.EMPTY:
-            self.open.append(name)
-
-    def handle_startendtag(self, name, attrs):
-        """It is closed already."""
-
-    def handle_endtag(self, name):
-        assert self.open.pop() == name
-
-
 def balanced(html):
-    parser = Balance()
+    parser = Balance("meta", "link", "br", "path", "circle", "wbr")
     parser.feed(html)
     return parser.open == []
 

@@ -83,10 +83,15 @@ def _seen(metric: Metric, estimate: Estimate, level: Level) -> str:
     return f"{metric.title} {estimate.value:.3f} ({interval(estimate, level.confidence)})"
 
 
+def bounds(estimate: Estimate, confidence: float) -> tuple[float, float]:
+    """The two-sided interval."""
+    alpha = (1 - confidence) / 2
+    return estimate.lower(alpha), estimate.upper(alpha)
+
+
 def interval(estimate: Estimate, confidence: float) -> str:
     """The two-sided interval in words: `95 % CI 0.821–0.862`."""
-    alpha = (1 - confidence) / 2
-    low, high = estimate.lower(alpha), estimate.upper(alpha)
+    low, high = bounds(estimate, confidence)
     between = "–" if low >= 0 else " to "
     return f"{100 * confidence:g} % CI {low:.3f}{between}{high:.3f}"
 
