@@ -12,6 +12,42 @@ def status(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def tick(session: nox.Session) -> None:
+    """Decide once about the rollout that is under way: for cron and CI."""
+    run(session, "seatrial", "tick", *session.posargs)
+
+
+@nox.session(default=False)
+def approve(session: nox.Session) -> None:
+    """Say yes to the challenger that waits for a person (`-- --reason '…'`)."""
+    run(session, "seatrial", "approve", *session.posargs)
+
+
+@nox.session(default=False)
+def pause(session: nox.Session) -> None:
+    """Stop a rollout from advancing; it is watched on (`-- --reason '…'`)."""
+    run(session, "seatrial", "pause", *session.posargs)
+
+
+@nox.session(default=False)
+def resume(session: nox.Session) -> None:
+    """Let a paused rollout go on (`-- --reason '…'`)."""
+    run(session, "seatrial", "resume", *session.posargs)
+
+
+@nox.session(default=False)
+def promote(session: nox.Session) -> None:
+    """Make the challenger champion before its steps are over (`-- --now --reason '…'`)."""
+    run(session, "seatrial", "promote", *session.posargs)
+
+
+@nox.session(default=False)
+def abort(session: nox.Session) -> None:
+    """End the rollout that is under way; all traffic returns to the champion."""
+    run(session, "seatrial", "abort", *session.posargs)
+
+
+@nox.session(default=False)
 def rollback(session: nox.Session) -> None:
     """Return all traffic to the previous champion."""
     run(session, "seatrial", "rollback", *session.posargs)

@@ -1,14 +1,21 @@
 """An endpoint, a registry and a clock in memory: the same signatures as the real ones, and a whole rollout in milliseconds."""
 
+import datetime as dt
 import random
+import shutil
 from dataclasses import dataclass, replace
 
 from seatrial.adapters.endpoint import Route, Telemetry, Traffic
 from seatrial.adapters.registry import RegisteredVersion
+from seatrial.deploy import deploy
 from seatrial.errors import EndpointError, RegistryError
-from seatrial.rollout_state import Pairs, Smoke
+from seatrial.journal import journal_path, read_last
+from seatrial.rollout_state import Pairs, Smoke, State
 from seatrial.store import store_bundle
 from seatrial.tools import Tools
+from seatrial.verdict import Check, Outcome, Verdict
+
+BOUNDS = (1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0)
 
 
 class MemoryClock:
@@ -26,18 +33,22 @@ class MemoryClock:
         for hook in list(self.on_sleep):
             hook(seconds)
 
+    def boot(self):
+        return "boot-1"
+
     def wall(self):
-        return f"2026-11-01T00:00:{self.now - 1000:08.3f}+00:00"
+        return (dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=self.now - 1000)).isoformat(timespec="milliseconds")
 
 
 class MemoryEndpoint:
-    """Counts requests as time passes; `error_rates` by version, `broken` versions do not start, `dead` answers nothing."""
+    """Counts requests as time passes; `error_rates` and `times` (ms) by version, `broken` versions do not start, `dead` answers nothing."""
 
     def __init__(self, clock, *, rate=400.0, error_rates=None, seed=0):
         self.rate, self.error_rates, self.random = rate, error_rates or {}, random.Random(seed)
         self.running, self.current, self.boot = {}, None, 1
         self.live, self.mirrored = {}, {}
         self.routes, self.broken, self.dead, self.blind = [], set(), False, False
+        self.times, self.broken_answers = {}, set()
         clock.on_sleep.append(self._pass)
 
     def ensure(self, variants):
@@ -89,7 +100,9 @@ class MemoryEndpoint:
 
     def _count(self, table, version):
         failed = self.random.random() < self.error_rates.get(version, 0.0)
-        table[version] = table.get(version, Traffic(requests=0, failures=0)) + Traffic(requests=1, failures=int(failed))
+        times = tuple((bound, int(bound >= self.times.get(version, 3.0))) for bound in BOUNDS)
+        one = Traffic(requests=1, failures=int(failed), broken=int(failed and version in self.broken_answers), times=times)
+        table[version] = table.get(version, Traffic(requests=0, failures=0)) + one
 
 
 class MemoryRegistry:
@@ -165,7 +178,7 @@ class World:
         self.source = MemorySource()
         self.decisions, self.said = [], []
         self.smoke = Smoke(rows=16, worst=0.0)
-        self.pairs = Pairs(asked=10_000, differing=100)
+        self.pairs = Pairs(asked=10_000, differing=100, shift=0.02)
 
     @property
     def tools(self):
@@ -174,7 +187,7 @@ class World:
             registry=self.registry,
             clock=self.clock,
             smoke=lambda pin, folder: self.smoke,
-            compare=lambda champion, challenger, seconds: self.pairs,
+            compare=lambda champion, challenger, span: self.pairs,
             show=lambda plan, decision: self.decisions.append(decision),
             say=self.said.append,
             who="ann",
@@ -197,3 +210,31 @@ def route_of(version):
 def without(tools, **changes):
     """The same tools but for some."""
     return replace(tools, **changes)
+
+
+def gate(world, number, *, outcome=Outcome.PASS, champion="present"):
+    """The bundle `number` is trained, gated against the champion, and registered."""
+    bundle = world.bundles[number]
+    target = world.project.bundle
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(world.folder / str(number), target)
+    holder = world.registry.versions.get(world.registry.aliases.get("champion"))
+    against = (holder.digest if holder else None) if champion == "present" else champion
+    check = Check(name="performance.roc_auc.floor", outcome=outcome, message="measured")
+    verdict = Verdict(kind="gate", subject={"bundle": bundle.digest, "champion": against}, checks=(check,))
+    verdict.save(world.project.verdict("gate"))
+    return world.registry.add(bundle.digest, verdict.digest)
+
+
+def released(world):
+    """Version 1 is champion."""
+    version = gate(world, 0)
+    assert deploy(world.project, world.tools).exit_code == 0
+    world.endpoint.routes.clear()
+    world.decisions.clear()
+    world.said.clear()
+    return version
+
+
+def state(world):
+    return State.from_dict(read_last(journal_path(world.project.home)).record.state)

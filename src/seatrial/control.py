@@ -6,6 +6,7 @@ that does not answer stays in the state as `pending` and is done by the next com
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from seatrial.anchor import promotion, settle_anchor
 from seatrial.errors import BusyError, EndpointError, RegistryError
-from seatrial.rollout_state import Phase, Pin, Plan, State, exposure, finish, give_up
+from seatrial.plan import Plan
+from seatrial.rollout_state import Lease, Phase, Pin, State, exposure, finish, give_up
 from seatrial.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from seatrial.journal import Journal
     from seatrial.project import Project
 
+LEASED = (Phase.MIRROR, Phase.CANARY, Phase.ROLLING_BACK)
+"""Where a challenger has requests, or may have them: if nobody is there any more, the watchdog takes them away."""
 PROMOTED, ROLLED_BACK = "promoted", "rolled back"
 """How a rollout ends, as journal and ledger say it."""
 
@@ -58,7 +62,11 @@ def store_folder(home: Path, pin: Pin) -> Path:
 
 
 class Controller:
-    """Acts for the one holder of the journal. `wall` gives the time that the journal and the ledger name, `who` their author."""
+    """Acts for the one holder of the journal.
+
+    `wall` gives the time that the journal and the ledger name, `who` their author; `lease` the time until which the watchdog
+    waits for this controller to speak again, from seconds.
+    """
 
     def __init__(
         self,
@@ -69,6 +77,7 @@ class Controller:
         registry: Registry,
         wall: Callable[[], str],
         who: str,
+        lease: Callable[[float], Lease] | None = None,
         say: Callable[[str], None],
     ) -> None:
         self.project = project
@@ -79,12 +88,14 @@ class Controller:
         self.ended: State | None = None
         self._journal = journal
         self._wall = wall
+        self._lease = lease
         self._who = who
 
     def save(self, event: str, state: State) -> None:
         """Make `state` durable, and this controller's."""
         settings = self.project.settings
-        state = replace(state, environment=settings.environment, model=settings.registered_model)
+        lease = self._lease(settings.rollout.lease_s) if self._lease and state.phase in LEASED else None
+        state = replace(state, environment=settings.environment, model=settings.registered_model, lease=lease)
         self._journal.append(event, state.to_dict(), time=self._wall())
         self.state = state
 
@@ -93,12 +104,21 @@ class Controller:
         from seatrial.adapters.endpoint import Variant
 
         pins = [state.champion, state.challenger if challenger else None]
-        if state.previous is not None and store_folder(self.project.home, state.previous).is_dir():
+        if state.previous is not None and self._warm(state) and store_folder(self.project.home, state.previous).is_dir():
             pins.append(state.previous)
         wanted = {pin.version: pin for pin in pins if pin is not None}
         return tuple(
             Variant(version=pin.version, digest=pin.digest, bundle=store_folder(self.project.home, pin)) for pin in wanted.values()
         )
+
+    def _warm(self, state: State) -> bool:
+        """Whether the previous version still runs, for the way back."""
+        return state.warm_until is None or dt.datetime.fromisoformat(self._wall()) < dt.datetime.fromisoformat(state.warm_until)
+
+    def _until_cold(self) -> str | None:
+        """When the previous version of a promotion of now is stopped; None is never."""
+        seconds = self.project.settings.rollout.keep_previous_s
+        return None if seconds is None else (dt.datetime.fromisoformat(self._wall()) + dt.timedelta(seconds=seconds)).isoformat()
 
     def start(self) -> None:
         """Bring up the processes of this state; traffic stays where it is."""
@@ -199,6 +219,8 @@ class Controller:
         if event == PROMOTED:
             work += (promotion(challenger.version, self.state.champion),)
         done = finish(self.state)
+        if event == PROMOTED:
+            done = replace(done, warm_until=self._until_cold())
         self.save(event, replace(done, pending=(*done.pending, *work)))
 
     def _ledger_record(self, event: str) -> dict[str, Any]:
@@ -217,6 +239,8 @@ class Controller:
             "environment": self.project.settings.environment,
             "simulated": state.simulated,
             "approval": state.approval,
+            "started_by": state.started_by,
+            "override": state.override,
             "who": self._who,
             "when": self._wall(),
             "steps": [asdict(part) for part in state.evidence],

@@ -6,27 +6,28 @@ import nothing heavy.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.control import Controller, Registry, state_of, store_folder
-from seatrial.errors import BundleError, BusyError, EndpointError, RefusedError, RegistryError, UsageError, VerdictError
+from seatrial.admission import admitted, gated_bundle, passing_verdict, refuse_repetition
+from seatrial.control import Controller, state_of
+from seatrial.drive import drive, start_source
+from seatrial.errors import BusyError, EndpointError, RefusedError, RegistryError, UsageError
 from seatrial.journal import Journal, controller, journal_path, read_last
-from seatrial.rollout import Action, Decision, advance, log_e
-from seatrial.rollout_state import Counters, Counts, Observation, Pairs, Phase, Pin, Plan, State, begin, predecessor
+from seatrial.judge import worst_e
+from seatrial.look import frozen_words, stop_request
+from seatrial.operators import granted
+from seatrial.plan import Plan
+from seatrial.rollout_state import Lease, Phase, Pin, State, begin, predecessor
 from seatrial.tools import Tools
+from seatrial.turn import taken_over
 from seatrial.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
-    from seatrial.adapters.endpoint import Endpoint, Traffic
     from seatrial.adapters.registry import RegisteredVersion
     from seatrial.project import Project
-
-SAVE_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,29 @@ def deploy(project: Project, tools: Tools, *, approve: str | None = None, retry:
         mine = found.get("model") in ("", project.settings.registered_model)
         if mine and champion is not None and champion.digest == digest and _serves(tools, found, champion):
             return _already(champion)
-        with controller(project.home, "deploy") as journal:
+        with _turn(project, tools, found, digest) as journal:
             return _controlled(desk_for(project, tools, journal), tools, verdict, approve=approve, retry=retry)
     except RefusedError:
         _return_interrupted(project, tools)
         raise
+
+
+@contextmanager
+def _turn(project: Project, tools: Tools, found: Mapping[str, Any], digest: str) -> Iterator[Journal]:
+    """The journal; where another controller is at work, as `rollout.on_newer` says: refused, waited for, or asked to end."""
+    rollout = project.settings.rollout
+    running = (found.get("challenger") or {}).get("digest")
+    with ExitStack() as stack:
+        try:
+            journal = stack.enter_context(controller(project.home, "deploy"))
+        except BusyError:
+            if rollout.on_newer == "refuse" or running in (None, digest):
+                raise
+            reason = "superseded by a newer challenger" if rollout.on_newer == "supersede" else None
+            tools.say("another rollout is under way: " + ("it is asked to end" if reason else "waiting for its end"))
+            waiting = taken_over(project, tools, "deploy", reason=reason, patience_s=rollout.hold_deadline_s)
+            journal, _ = stack.enter_context(waiting)
+        yield journal
 
 
 def desk_for(project: Project, tools: Tools, journal: Journal) -> Controller:
@@ -66,7 +85,14 @@ def desk_for(project: Project, tools: Tools, journal: Journal) -> Controller:
     if journal.torn:
         tools.say("the journal ended in the middle of a record, which is left out")
     desk = Controller(
-        project, journal, endpoint=tools.endpoint, registry=tools.registry, wall=tools.clock.wall, who=tools.who, say=tools.say
+        project,
+        journal,
+        endpoint=tools.endpoint,
+        registry=tools.registry,
+        wall=tools.clock.wall,
+        who=tools.who,
+        say=tools.say,
+        lease=lambda seconds: Lease(boot=tools.clock.boot(), until=tools.clock.monotonic() + seconds),
     )
     _check_owner(desk.state, project)
     return desk
@@ -118,6 +144,9 @@ def _controlled(desk: Controller, tools: Tools, verdict: Verdict, *, approve: st
     if champion is not None and champion.digest == verdict.subject["bundle"] and not resumed:
         return _bring_up(desk, tools, champion)
     version = admitted(project, tools.registry, verdict, champion)
+    frozen = frozen_words(project, tools.clock.wall())
+    if frozen is not None and not resumed:
+        return Deployed(exit_code=Outcome.INCONCLUSIVE.exit_code, message=f"not begun: {frozen}")
     if resumed:
         tools.say(f"resuming the rollout of version {version.version} that was interrupted")
     else:
@@ -131,52 +160,6 @@ def _return_interrupted(project: Project, tools: Tools) -> None:
         return
     with suppress(BusyError, UsageError), controller(project.home, "deploy") as journal:
         desk_for(project, tools, journal).recover(Plan.of(project.settings.rollout), None)
-
-
-def passing_verdict(project: Project) -> Verdict:
-    """The gate's verdict, if it is a pass; RefusedError otherwise."""
-    try:
-        verdict = Verdict.load(project.verdict("gate"), kind="gate")
-    except VerdictError as error:
-        raise RefusedError(f"nothing may go live without a passing gate: {error.message}", hint="gate it: nox -s gate") from None
-    if verdict.outcome is not Outcome.PASS:
-        raise RefusedError(
-            f"the gate's verdict is {verdict.outcome.value}, not pass (metrics/gate.json)", hint="see reports/gate.html, and train again"
-        )
-    return verdict
-
-
-def gated_bundle(project: Project, verdict: Verdict) -> str:
-    """The digest of the bundle in `artifacts/model`, every byte hashed; RefusedError unless the verdict is about it."""
-    from seatrial.bundle import read_digest
-
-    try:
-        digest = read_digest(project.bundle)
-    except BundleError as error:
-        raise RefusedError(f"artifacts/model does not hold the bundle that the gate passed: {error.message}", hint=error.hint) from None
-    if digest != verdict.subject.get("bundle"):
-        raise RefusedError(
-            f"the bundle in artifacts/model is {digest}, the gate passed {verdict.subject.get('bundle')}", hint="gate again: nox -s gate"
-        )
-    return digest
-
-
-def admitted(project: Project, registry: Registry, verdict: Verdict, champion: RegisteredVersion | None) -> RegisteredVersion:
-    """The challenger's registered version; RefusedError unless verdict, registry and champion agree."""
-    holder = champion.digest if champion else None
-    if holder != verdict.subject.get("champion"):
-        compared = verdict.subject.get("champion") or "no champion"
-        raise RefusedError(f"the gate compared with {compared}, the champion is {holder or 'none'} now", hint="gate again: nox -s gate")
-    version = registry.find_version(project, verdict.subject["bundle"])
-    if version is None or version.gate != verdict.digest:
-        what = "is not registered" if version is None else f"is version {version.version}, registered under another verdict"
-        raise RefusedError(f"the bundle {verdict.subject['bundle']} {what}", hint="gate again: nox -s gate")
-    return version
-
-
-def stop_request(home: Path) -> Path:
-    """The file by which `rollback` asks a running rollout to end; it holds who asks and why."""
-    return home / "stop.json"
 
 
 def recorded_state(project: Project) -> dict[str, Any]:
@@ -227,40 +210,48 @@ def _prepare(
     from seatrial.store import store_bundle
 
     project, store = desk.project, desk.project.home / "store"
-    state = begin(
-        desk.state,
-        plan,
-        challenger=Pin(version=version.version, digest=version.digest),
-        champion=Pin(version=champion.version, digest=champion.digest) if champion else None,
-        gate=verdict.digest,
-        id=f"{version.version}-{tools.clock.wall()}",
-        simulated=tools.source is not None,
-        approval=f"{tools.who}: {approve}" if approve else None,
-        fresh=retry is not None,
-    )
-    if log_e(state) >= plan.log_limit:
+    state = _begun(desk, tools, plan, verdict, version, champion, approve=approve, fresh=retry is not None)
+    if worst_e(state)[1] >= plan.log_limit:
         raise RefusedError(
             f"version {version.version} was rolled back, and its evidence still stands: {state.last.reason if state.last else ''}",
             hint="train another, or where the cause lay elsewhere: seatrial deploy --retry --reason '…'",
         )
-    _refuse_repetition(state, version, champion, retry)
+    refuse_repetition(state, version, champion, retry)
     store_bundle(load_bundle(project.bundle, expected=version.digest), store)
     if champion is not None:
         tools.registry.fetch_bundle(project, champion, store)
     desk.save(f"retried by {tools.who}: {retry}" if retry else "began", state)
 
 
-def _refuse_repetition(state: State, version: RegisteredVersion, champion: RegisteredVersion | None, retry: str | None) -> None:
-    """A bundle that failed, or that a person took back, does not return by running the same line again."""
-    last = state.last
-    if retry is not None or last is None or last.outcome is not Outcome.FAIL:
-        return
-    against = champion.digest if champion else None
-    if (last.challenger.digest, last.champion.digest if last.champion else None) == (version.digest, against):
-        raise RefusedError(
-            f"version {version.version} was rolled back: {last.reason}",
-            hint="train another, or where the cause lay elsewhere: seatrial deploy --retry --reason '…'",
-        )
+def _begun(
+    desk: Controller,
+    tools: Tools,
+    plan: Plan,
+    verdict: Verdict,
+    version: RegisteredVersion,
+    champion: RegisteredVersion | None,
+    *,
+    approve: str | None,
+    fresh: bool,
+) -> State:
+    """The state in which a rollout begins; an approval that was given to exactly this while it was held is used here."""
+    if approve and plan.approval and plan.four_eyes:
+        raise RefusedError("rollout.four_eyes asks for another person's approval", hint="deploy, and let somebody else run: nox -s approve")
+    environment, wall = desk.project.settings.environment, tools.clock.wall()
+    grant = granted(desk.state, bundle=version.digest, gate=verdict.digest, environment=environment, wall=wall)
+    state = begin(
+        desk.state,
+        plan,
+        challenger=Pin(version=version.version, digest=version.digest),
+        champion=Pin(version=champion.version, digest=champion.digest) if champion else None,
+        gate=verdict.digest,
+        id=f"{version.version}-{wall}",
+        simulated=tools.source is not None,
+        approval=f"{tools.who}: {approve}" if approve else grant.words if grant else None,
+        started_by=desk.state.started_by if grant else tools.who,
+        fresh=fresh,
+    )
+    return replace(state, used=(*state.used, grant.nonce)) if grant is not None and not approve else state
 
 
 def _guarded(desk: Controller, tools: Tools, plan: Plan, *, resumed: bool) -> Deployed:
@@ -268,7 +259,7 @@ def _guarded(desk: Controller, tools: Tools, plan: Plan, *, resumed: bool) -> De
     try:
         if resumed and desk.state.phase in (Phase.MIRROR, Phase.CANARY):
             desk.resume(plan)
-            _start(tools)
+            start_source(tools)
         drive(desk, tools, plan)
     except KeyboardInterrupt:
         _give_back(desk, tools, Outcome.INCONCLUSIVE, "interrupted by a person")
@@ -284,7 +275,7 @@ def _guarded(desk: Controller, tools: Tools, plan: Plan, *, resumed: bool) -> De
         if tools.source is not None:
             tools.source.stop()
         stop_request(desk.project.home).unlink(missing_ok=True)
-    return _deployed(desk, plan)
+    return ended(desk, plan)
 
 
 def _give_back(desk: Controller, tools: Tools, outcome: Outcome, reason: str) -> None:
@@ -293,9 +284,10 @@ def _give_back(desk: Controller, tools: Tools, outcome: Outcome, reason: str) ->
         tools.say("the promotion had begun: deploy again to finish it")
 
 
-def _deployed(desk: Controller, plan: Plan) -> Deployed:
+def ended(desk: Controller, plan: Plan) -> Deployed:
+    """How the rollout that ended here did, its verdict written."""
     if desk.state.phase is Phase.HELD:
-        return Deployed(exit_code=3, message=f"{desk.state.reason}; give it: seatrial deploy --approve --reason '…'")
+        return Deployed(exit_code=3, message=f"{desk.state.reason}; give it: nox -s approve -- --reason '…'")
     verdict = _record(desk, plan)
     if verdict is None:
         return Deployed(exit_code=Outcome.INCONCLUSIVE.exit_code, message="no rollout was decided")
@@ -317,93 +309,3 @@ def _record(desk: Controller, plan: Plan) -> Verdict | None:
     verdict = rollout_verdict(plan, desk.ended)
     verdict.save(desk.project.verdict("rollout"))
     return verdict
-
-
-def drive(desk: Controller, tools: Tools, plan: Plan) -> None:
-    """Tick until the rollout has ended, or a person has to say something."""
-    desk.ended = None
-    saved = tools.clock.monotonic()
-    while True:
-        now = tools.clock.monotonic()
-        decision = advance(plan, desk.state, _look(desk, tools, plan), now)
-        if decision.action is not Action.WAIT or now - saved >= SAVE_EVERY_S:
-            desk.save(decision.reason, decision.state)
-            saved = now
-        desk.state = decision.state
-        tools.show(plan, decision)
-        if decision.action is Action.WAIT:
-            tools.clock.sleep(max(0.0, (decision.until or now) - tools.clock.monotonic()))
-            continue
-        if decision.action is Action.HOLD:
-            return
-        _act(desk, tools, plan, decision)
-        if desk.state.phase is Phase.IDLE:
-            return
-
-
-def _act(desk: Controller, tools: Tools, plan: Plan, decision: Decision) -> None:
-    match decision.action:
-        case Action.START:
-            desk.start()
-            challenger = desk.state.challenger
-            if challenger is not None:
-                smoke = tools.smoke(challenger, store_folder(desk.project.home, challenger))
-                desk.state = replace(desk.state, smoke=smoke)
-        case Action.ADVANCE:
-            desk.expose(plan)
-            _start(tools)
-        case Action.PROMOTE:
-            desk.promote()
-        case Action.ROLL_BACK:
-            desk.roll_back()
-
-
-def _start(tools: Tools) -> None:
-    if tools.source is not None:
-        tools.source.start()
-
-
-def _look(desk: Controller, tools: Tools, plan: Plan) -> Observation:
-    """One look at the world; a signal that does not come is None, and advances nothing."""
-    state = desk.state
-    stop = _asked_to_stop(desk.project.home)
-    if state.phase not in (Phase.MIRROR, Phase.CANARY):
-        return Observation(stop=stop)
-    stop = stop or (tools.source.problem() if tools.source else None)
-    return Observation(counters=_counters(tools.endpoint, state), pairs=_pairs(tools, plan, state), stop=stop)
-
-
-def _asked_to_stop(home: Path) -> str | None:
-    try:
-        asked = json.loads(stop_request(home).read_bytes())
-        return f"asked for by {asked['who']}: {asked['reason']}"
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return "asked for by a person"
-
-
-def _counters(endpoint: Endpoint, state: State) -> Counters | None:
-    """The endpoint's counters of both sides; None where one is missing."""
-    if state.champion is None or state.challenger is None:
-        return None
-    try:
-        telemetry = endpoint.observe()
-        side = telemetry.mirror if state.phase is Phase.MIRROR else telemetry.variants
-        champion, challenger = telemetry.variants[state.champion.version], side[state.challenger.version]
-    except (EndpointError, KeyError):
-        return None
-    return Counters(boot=telemetry.boot, champion=_counts(champion), challenger=_counts(challenger))
-
-
-def _counts(traffic: Traffic) -> Counts:
-    return Counts(requests=traffic.requests, failures=traffic.failures)
-
-
-def _pairs(tools: Tools, plan: Plan, state: State) -> Pairs | None:
-    """The answers to mirrored requests beside the champion's, once there are enough of them to compare."""
-    if state.phase is not Phase.MIRROR or state.champion is None or state.challenger is None:
-        return state.pairs
-    if state.counts is None or state.counts.challenger.requests < plan.min_requests:
-        return None
-    return tools.compare(state.champion.version, state.challenger.version, state.waited)

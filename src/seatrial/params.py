@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 
 from seatrial.convert import Problem, convert
@@ -20,17 +19,13 @@ from seatrial.errors import ParamsError, UsageError
 from seatrial.files import sha256_json
 from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
 from seatrial.manifest import Task
+from seatrial.params_rollout import Replay, Rollout
+from seatrial.section import Count, Name, NotNegative, Positive, Section, Seed, Share, Text
+
+__all__ = ["METRICS", "Replay", "Rollout", "Section", "Settings", "load_settings"]
 
 Tier = Literal["blocking", "advisory"]
 MetricTier = Literal["critical", "supporting", "advisory"]
-Share = Annotated[float, Meta(gt=0, lt=1)]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(gt=0)]
-Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Text = Annotated[str, Meta(min_length=1)]
-
 METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("roc_auc", "pr_auc", "f1", "weighted_f1", "accuracy", "log_loss", "brier", "calibration_error"),
     "multiclass": ("accuracy", "macro_f1", "weighted_f1", "log_loss", "brier"),
@@ -39,18 +34,6 @@ METRICS: dict[str, tuple[str, ...]] = {
 """The metrics that may stand under `model.primary` and `gate.metrics`, for each task."""
 
 FORBIDDEN_OVERLAYS = ("model", "data", "preprocess", "train")
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One mapping of params.yaml: frozen, and closed to keys that nobody reads.
-
-    msgspec and not pydantic, because every command pays for these classes: they cost a tenth of the time.
-    """
-
-    def to_dict(self) -> dict[str, Any]:
-        """The section as JSON values."""
-        values: dict[str, Any] = msgspec.to_builtins(self)
-        return values
 
 
 class Model(Section, frozen=True, kw_only=True):
@@ -174,7 +157,7 @@ class Latency(Section, frozen=True, kw_only=True):
 class Gate(Section, frozen=True, kw_only=True):
     """What a challenger must show before it may be deployed."""
 
-    metrics: dict[str, MetricPolicy] = {}
+    metrics: dict[str, MetricPolicy] = {}  # noqa: RUF012 - a struct copies its defaults
     confidence: Annotated[float, Meta(ge=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Meta(ge=2000)] = 2000
     seed: Seed = 0
@@ -187,42 +170,6 @@ class Gate(Section, frozen=True, kw_only=True):
     noise: Noise = Noise()
     suite: Text = "tests/model"
     first_release: bool = False
-
-
-class Replay(Section, frozen=True, kw_only=True):
-    """Requests that the rollout sends itself, from the held-out rows: how many a second."""
-
-    rate: Annotated[float, Meta(gt=0, le=5000)] = 300
-
-
-Weight = Annotated[int, Meta(ge=1, le=100)]
-
-
-class Rollout(Section, frozen=True, kw_only=True):
-    """How a challenger takes over: its steps, the evidence that each one needs, and who says yes."""
-
-    host: Text = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535)] = 8080
-    strategy: Literal["progressive"] = "progressive"
-    steps: tuple[Literal["mirror"] | Weight, ...] = ("mirror", 5, 25, 50, 100)
-    alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
-    min_requests: Count = 300
-    max_increase: Share = 0.02
-    max_disagreement: Share = 0.2
-    bake_seconds: NotNegative = 1
-    step_deadline_s: Positive = 3600
-    request_timeout_s: Positive = 2
-    servers: Annotated[int, Meta(ge=1, le=64)] = 1
-    replay: Replay | None = Replay()
-    approval: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse steps that do not rise to 100."""
-        weights = [step for step in self.steps if isinstance(step, int)]
-        if "mirror" in self.steps[1:]:
-            raise PlacedError("mirror can only be the first step", "steps")
-        if not weights or weights[-1] != 100 or weights != sorted(set(weights)):
-            raise PlacedError("weights must rise and end at 100, such as [mirror, 5, 25, 50, 100]", "steps")
 
 
 class Log(Section, frozen=True, kw_only=True):

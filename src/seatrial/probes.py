@@ -17,10 +17,15 @@ from seatrial.rollout_state import Pairs, Pin, Smoke
 from seatrial.serving.compaction import superseded
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
 TOLERANCE = 1e-5
 TIMEOUT_S = 5.0
+LIVE = ("champion", "challenger")
+MOST_ROWS = 100_000
+"""Of each side, the newest: more would tell a distance no better."""
 HEADERS = {"content-type": "application/json", "x-seatrial-simulated": "1"}
 
 
@@ -78,29 +83,85 @@ def _ask(path: str, rows: Sequence[Mapping[str, Any]], challenger: Pin) -> list[
 
 
 def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float) -> Pairs | None:
-    """Labels of the requests that both versions answered, from the parts of the prediction log written after `since` (unix time).
+    """Answers to the requests that both versions had, from the parts of the prediction log written after `since` (unix time).
 
     None where the log cannot be read: a signal that is missing.
     """
     import polars as pl
 
-    def answers(version: int) -> list[Path]:
-        recent = [path for path in log.glob(f"date=*/{version}-*.parquet") if path.stat().st_mtime >= since]
-        twice = superseded(recent)  # a merged part is as new as the newest that it holds
-        return [path for path in recent if path not in twice]
-
-    try:
-        sides = [answers(champion), answers(challenger)]
-        if not all(sides):
-            return Pairs(asked=0, differing=0)
-        own = ["request_id", "time", "variant", "label"]
-        first = pl.lit(int(since * 1e6)).cast(pl.Datetime("us", "UTC"))  # a merged part holds older rows too
-        one, other = (pl.read_parquet(side, columns=own).filter(pl.col("time") >= first) for side in sides)
-    except (OSError, pl.exceptions.PolarsError):
+    sides = _sides(log, champion, challenger, since)
+    if sides is None:
         return None
+    one, other = sides
     mirrored = _answered_once(other.filter(pl.col("variant") == "mirror"))
     both = _answered_once(one).join(mirrored, on=["request_id", "row"], suffix="_mirror")
-    return Pairs(asked=both.height, differing=both.filter(pl.col("label") != pl.col("label_mirror")).height)
+    differing = both.filter(pl.col("label") != pl.col("label_mirror")).height
+    # The same requests on both sides: what differs is the models', not the draw's.
+    shift = distance(both["probability"].to_numpy(), both["probability_mirror"].to_numpy())
+    return Pairs(asked=both.height, differing=differing, shift=shift)
+
+
+def compare_answered(log: Path, champion: int, challenger: int, *, since: float, begun: float) -> Pairs | None:
+    """The distributions of both versions' own answers, each to requests of its own; None as in `compare_mirrored`.
+
+    The challenger's since `since`, the champion's since the rollout has `begun`: at weight 100 it has none beside the challenger's.
+    """
+    import polars as pl
+
+    sides = _sides(log, champion, challenger, since, begun)
+    if sides is None:
+        return None
+    one, other = (side.filter(pl.col("variant").is_in(LIVE)).tail(MOST_ROWS) for side in sides)
+    if not one.height or not other.height:
+        return Pairs(asked=0, differing=0)
+    shift = distance(one["probability"].to_numpy(), other["probability"].to_numpy())
+    return Pairs(asked=other.height, differing=0, shift=shift, slack=chance_distance(one.height, other.height))
+
+
+def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    """Kolmogorov-Smirnov distance of two samples, shapes (n,) and (m,); None where one has nothing, or what is no number."""
+    import numpy as np
+
+    if not one.size or not other.size or not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return None
+    one, other = np.sort(one), np.sort(other)
+    places = np.concatenate([one, other])
+    shares = (np.searchsorted(side, places, side="right") / side.size for side in (one, other))
+    return float(np.abs(next(shares) - next(shares)).max())
+
+
+def chance_distance(n: int, m: int) -> float:
+    """The distance that two samples of one distribution exceed once in a thousand times (Smirnov's asymptotic, alpha 0.001)."""
+    return math.sqrt(-math.log(0.001 / 2) / 2) * math.sqrt((n + m) / (n * m))
+
+
+def _sides(log: Path, champion: int, challenger: int, since: float, begun: float | None = None) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """The rows of both versions since then; None where the log cannot be read."""
+    import polars as pl
+
+    try:
+        return _rows(log, champion, since if begun is None else begun), _rows(log, challenger, since)
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+
+
+def _rows(log: Path, version: int, since: float) -> pl.DataFrame:
+    import polars as pl
+
+    types: dict[str, Any] = {
+        "request_id": pl.String,
+        "time": pl.Datetime("us", "UTC"),
+        "variant": pl.String,
+        "label": pl.String,
+        "probability": pl.Float64,
+    }
+    recent = [path for path in log.glob(f"date=*/{version}-*.parquet") if path.stat().st_mtime >= since]
+    twice = superseded(recent)  # a merged part is as new as the newest that it holds
+    chosen = [path for path in recent if path not in twice]
+    if not chosen:
+        return pl.DataFrame(schema=types)
+    first = pl.lit(int(since * 1e6)).cast(pl.Datetime("us", "UTC"))  # a merged part holds older rows too
+    return pl.read_parquet(chosen, columns=list(types)).filter(pl.col("time") >= first)
 
 
 def _answered_once(rows: pl.DataFrame) -> pl.DataFrame:

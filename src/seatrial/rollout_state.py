@@ -5,18 +5,14 @@ Values only. A state is written to the journal whole, so that a controller that 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from seatrial.errors import SeatrialError
-from seatrial.files import sha256_json
-from seatrial.params import Rollout
+from seatrial.plan import Exposure, Plan
 from seatrial.verdict import Outcome
-
-Step = Literal["mirror"] | int
 
 
 class Phase(StrEnum):
@@ -39,53 +35,47 @@ class Pin:
     digest: str
 
 
+Buckets = tuple[tuple[float, int], ...]
+"""A histogram of times: (upper bound in milliseconds, requests that took at most that), rising; empty where nothing was measured."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Requests, and how many of them failed."""
+    """Requests; how many of them failed, were slow, were answered with what is no probability; and how long they took."""
 
     requests: int = 0
     failures: int = 0
+    slow: int = 0
+    broken: int = 0
+    times: Buckets = ()
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(requests=self.requests + other.requests, failures=self.failures + other.failures)
+        return self._with(other, 1)
 
     def __sub__(self, other: Counts) -> Counts:
-        return Counts(requests=self.requests - other.requests, failures=self.failures - other.failures)
+        return self._with(other, -1)
+
+    def _with(self, other: Counts, sign: int) -> Counts:
+        return Counts(
+            requests=self.requests + sign * other.requests,
+            failures=self.failures + sign * other.failures,
+            slow=self.slow + sign * other.slow,
+            broken=self.broken + sign * other.broken,
+            times=_combined(self.times, other.times, sign),
+        )
 
     @property
     def possible(self) -> bool:
         """Whether no number is below zero: a difference of counters that were not reset."""
-        return self.requests >= 0 and self.failures >= 0
+        return min(self.requests, self.failures, self.slow, self.broken, *(count for _, count in self.times)) >= 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The ordered steps, and the evidence that each one needs."""
-
-    steps: tuple[Step, ...]
-    alpha: float
-    min_requests: int
-    max_increase: float
-    max_disagreement: float
-    bake_seconds: float
-    step_deadline_s: float
-    approval: bool = False
-
-    @classmethod
-    def of(cls, settings: Rollout) -> Plan:
-        """The plan that params.yaml describes."""
-        names = ("steps", "alpha", "min_requests", "max_increase", "max_disagreement", "bake_seconds", "step_deadline_s", "approval")
-        return cls(**{name: getattr(settings, name) for name in names})
-
-    @property
-    def digest(self) -> str:
-        """Names this plan."""
-        return sha256_json(asdict(self))
-
-    @property
-    def log_limit(self) -> float:
-        """From this logarithm of the e-value the challenger is rolled back; errors have a third of alpha."""
-        return math.log(3 / self.alpha)
+def _combined(one: Buckets, other: Buckets, sign: int) -> Buckets:
+    """Two histograms added or subtracted; where one was not measured, the other one stands for both."""
+    if not one or not other:
+        return one or other
+    found = dict(other)
+    return tuple((bound, count + sign * found.get(bound, 0)) for bound, count in one)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,27 +98,41 @@ class Smoke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """Requests that both versions answered, and how many of them with another label."""
+    """Answers of both versions beside each other: how many of the challenger's, how many got another label than the champion's.
+
+    `shift` is the Kolmogorov-Smirnov distance between their probabilities, `slack` how much of it chance alone explains.
+    """
 
     asked: int
     differing: int
+    shift: float | None = None
+    slack: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One look at the world; None is a signal that is missing. `stop` is why somebody wants the rollout ended."""
+    """One look at the world; None is a signal that is missing.
+
+    `stop` is why somebody wants the rollout ended, `frozen` why nothing may advance now.
+    """
 
     counters: Counters | None = None
     smoke: Smoke | None = None
     pairs: Pairs | None = None
     stop: str | None = None
+    frozen: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a step saw. It is `complete` where the step was decided on it; `bound` is the upper bound of the increase then."""
+    """What a step saw. It is `complete` where the step was decided on it; `bound` is the upper bound of the increase then.
 
-    step: Step
+    `step` is the traffic that the challenger had, `name` the step's, `words` what else was looked at.
+    """
+
+    step: Exposure
+    name: str = ""
+    words: tuple[str, ...] = ()
     champion: Counts = Counts()
     challenger: Counts = Counts()
     complete: bool = False
@@ -138,6 +142,11 @@ class Evidence:
     def share(self) -> float:
         """The challenger's share of failures if it is no worse: its share of the requests."""
         return 0.5 if self.step == "mirror" else self.step / 100
+
+    @property
+    def split(self) -> bool:
+        """Whether both sides had requests, so that it says something how failures split between them."""
+        return self.step == "mirror" or 0 < self.step < 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +161,55 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A person's approval: of one bundle under one verdict in one environment, until a time (UTC), to be used once."""
+
+    bundle: str
+    gate: str
+    environment: str
+    who: str
+    reason: str
+    until: str
+    nonce: str
+
+    @property
+    def words(self) -> str:
+        """Who, and why."""
+        return f"{self.who}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Why nothing advances until a person speaks; `outcome` is None where it was a person's wish, `waited` in seconds."""
+
+    reason: str
+    outcome: Outcome | None = None
+    waited: float = 0.0
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether all traffic is on the champion meanwhile: the evidence was against the challenger."""
+        return self.outcome is Outcome.FAIL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Until when the controller must have spoken again: seconds on the monotonic clock of this `boot` of the machine."""
+
+    boot: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """Everything that a controller has to know to go on, whatever happened to the one before it.
 
-    `environment` and `model` (its registered name) say whose versions are counted here. `pending` is work at the registry that is decided
-    and not done yet. `seen` is the monotonic time of the last look, None
-    after a restart: time that nobody watched is no bake.
+    `environment` and `model` (its registered name) say whose versions are counted here. `pending` is work at the registry that is
+    decided and not done yet. `seen` is the monotonic time of the last look, None after a restart: time that nobody watched is no
+    bake; `baked`, `waited` and `elapsed` are seconds of this step in good order, of this step, and of the rollout. `grant` is an
+    approval that was given and not used yet, `used` the nonces of those that were; `override` is a person's word to promote at
+    once, `step_done` to go on from a pause. `previous` stays warm until `warm_until` (UTC), or as long as it is the previous one.
+    `mirrored` are the answers that were compared while mirroring.
     """
 
     environment: str = ""
@@ -170,14 +222,24 @@ class State:
     plan: str = ""
     gate: str = ""
     simulated: bool = False
+    started_by: str = ""
     approval: str | None = None
+    grant: Grant | None = None
+    used: tuple[str, ...] = ()
+    pause: Pause | None = None
+    override: str | None = None
+    step_done: str | None = None
+    warm_until: str | None = None
+    lease: Lease | None = None
     smoke: Smoke | None = None
     step: int = 0
     baseline: Counters | None = None
     counts: Evidence | None = None
     pairs: Pairs | None = None
+    mirrored: Pairs | None = None
     baked: float = 0.0
     waited: float = 0.0
+    elapsed: float = 0.0
     seen: float | None = None
     evidence: tuple[Evidence, ...] = ()
     outcome: Outcome | None = None
@@ -213,6 +275,7 @@ def begin(
     id: str,
     simulated: bool,
     approval: str | None,
+    started_by: str = "",
     fresh: bool = False,
 ) -> State:
     """A new rollout; the same challenger against the same champion continues its evidence, unless it is to be `fresh`."""
@@ -230,7 +293,9 @@ def begin(
         plan=plan.digest,
         gate=gate,
         simulated=simulated,
+        started_by=started_by,
         approval=approval,
+        used=state.used,
         evidence=tuple(replace(part, complete=False) for part in carried),
         pending=state.pending,
         last=None if fresh else last,
@@ -246,19 +311,21 @@ def predecessor(state: State, champion: Pin | None) -> Pin | None:
 def give_up(state: State, outcome: Outcome, reason: str) -> State:
     """The same rollout on its way back: all traffic to the champion, by evidence, error or a person's wish."""
     kept = (*state.evidence, state.counts) if state.counts else state.evidence
-    return replace(state, phase=Phase.ROLLING_BACK, outcome=outcome, reason=reason, evidence=kept, counts=None, baseline=None)
+    back = replace(state, phase=Phase.ROLLING_BACK, outcome=outcome, reason=reason, evidence=kept)
+    return replace(back, counts=None, baseline=None, pause=None, lease=None)
 
 
 def finish(state: State) -> State:
-    """Between rollouts again: the challenger is the champion after a pass, and gone otherwise."""
+    """Between rollouts again: the challenger is the champion after a promotion, and gone otherwise."""
     if state.challenger is None:
         return replace(state, phase=Phase.IDLE)
     outcome = state.outcome or Outcome.INCONCLUSIVE
     ended = Ended(challenger=state.challenger, champion=state.champion, outcome=outcome, reason=state.reason, evidence=state.evidence)
-    promoted = outcome is Outcome.PASS
+    promoted = outcome is Outcome.PASS and state.phase is Phase.PROMOTING
     return State(
         champion=state.challenger if promoted else state.champion,
         previous=state.champion if promoted else state.previous,
+        used=state.used,
         pending=state.pending,
         last=ended,
     )
@@ -270,5 +337,7 @@ def exposure(plan: Plan, state: State) -> tuple[int, bool]:
         return 100, False
     if state.phase not in (Phase.MIRROR, Phase.CANARY):
         return 0, False
+    if state.pause is not None and state.pause.withdrawn:
+        return 0, False
     step = plan.steps[state.step]
-    return (0, True) if step == "mirror" else (step, False)
+    return step.weight, step.mirrors

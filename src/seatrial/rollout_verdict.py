@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from seatrial.rollout import log_e
-from seatrial.rollout_state import Evidence, Plan, State
+from seatrial.judge import worst_e
+from seatrial.plan import Plan, Step
+from seatrial.rollout_state import Evidence, Phase, State
 from seatrial.verdict import Check, Outcome, Verdict
 
 
 def rollout_verdict(plan: Plan, state: State) -> Verdict:
     """The verdict on a rollout that has ended; `state` is the one in which it ended, promoting or rolling back."""
-    checks = [_smoke(state), *_steps(plan, state), _e_value(plan, state), _source(state), _decision(state)]
+    checks = [
+        _smoke(state),
+        *_steps(plan, state),
+        _e_value(plan, state),
+        _unchecked(plan),
+        _override(state),
+        _source(state),
+        _decision(state),
+    ]
     return Verdict(kind="rollout", subject=subject_of(state), checks=tuple(check for check in checks if check is not None))
 
 
@@ -34,37 +43,58 @@ def _smoke(state: State) -> Check | None:
 
 def _steps(plan: Plan, state: State) -> list[Check]:
     """One check for each step's last evidence, in the plan's order; a step that was never reached has none."""
-    found = {part.step: part for part in state.evidence}
-    checks = [_step(plan, found[step]) for step in plan.steps if step in found]
-    if state.pairs is not None and "mirror" in plan.steps:
-        share = state.pairs.differing / max(1, state.pairs.asked)
-        enough = state.pairs.asked >= plan.min_requests
-        outcome = Outcome.INCONCLUSIVE if not enough else Outcome.PASS if share <= plan.max_disagreement else Outcome.FAIL
-        message = f"{state.pairs.differing} of {state.pairs.asked} mirrored requests got another label than the champion's"
-        checks.append(Check(name="mirror.disagreement", outcome=outcome, observed=share, limit=plan.max_disagreement, message=message))
-    return checks
+    found = {part.name: part for part in state.evidence}
+    skipped = state.override is not None
+    checks = [_step(step, found[step.name], skipped=skipped) for step in plan.steps if step.judges and step.name in found]
+    return [*checks, *_mirrored(plan, state)]
 
 
-def _step(plan: Plan, part: Evidence) -> Check:
-    name = "step.mirror" if part.step == "mirror" else f"step.{part.step:03d}"
+def _mirrored(plan: Plan, state: State) -> list[Check]:
+    step, pairs = next((step for step in plan.steps if step.mirrors), None), state.mirrored
+    if pairs is None or step is None or step.ceilings.disagreement is None:
+        return []
+    share, limit = pairs.differing / max(1, pairs.asked), step.ceilings.disagreement
+    outcome = Outcome.INCONCLUSIVE if pairs.asked < step.min_requests else Outcome.PASS if share <= limit else Outcome.FAIL
+    message = f"{pairs.differing} of {pairs.asked} mirrored requests got another label than the champion's"
+    return [Check(name="mirror.disagreement", outcome=outcome, observed=share, limit=limit, message=message)]
+
+
+def _step(step: Step, part: Evidence, *, skipped: bool) -> Check:
+    name = "step." + ("mirror" if step.mirrors else f"{step.weight:03d}") + (".bake" if step.kind == "bake" else "")
     seen = (
         f"{part.challenger.requests} requests, {part.challenger.failures} failures; "
         f"champion {part.champion.requests}, {part.champion.failures}"
     )
-    if part.complete and part.bound is not None:
-        message = f"{seen}; it fails at most {part.bound:.2%} more often (95 %), allowed is {plan.max_increase:.2%}"
-        return Check(name=name, outcome=Outcome.PASS, observed=part.bound, limit=plan.max_increase, message=message)
-    return Check(name=name, outcome=Outcome.INCONCLUSIVE, limit=plan.max_increase, message=f"{seen}; not completed")
+    limit = step.ceilings.increase
+    if not part.complete:
+        return Check(name=name, outcome=Outcome.INCONCLUSIVE, limit=limit, message=f"{seen}; not completed", advisory=skipped)
+    if part.bound is None or limit is None:
+        return Check(name=name, outcome=Outcome.PASS, message=f"{seen}; how often it fails is not asked about")
+    message = f"{seen}; it fails at most {part.bound:.2%} more often (95 %), allowed is {limit:.2%}"
+    return Check(name=name, outcome=Outcome.PASS, observed=part.bound, limit=limit, message=message)
+
+
+def _unchecked(plan: Plan) -> Check | None:
+    if not plan.allow_unchecked:
+        return None
+    message = "rollout.allow_unchecked is set: a rollout without any ceiling would be let through"
+    return Check(name="rollout.unchecked", outcome=Outcome.INCONCLUSIVE, message=message, advisory=True)
 
 
 def _e_value(plan: Plan, state: State) -> Check | None:
     if not state.evidence:
         return None
-    found = log_e(state)
+    signal, found = worst_e(state)
     outcome = Outcome.FAIL if found >= plan.log_limit else Outcome.PASS
-    failures = sum(part.challenger.failures for part in state.evidence)
-    message = f"{failures} failures of the challenger: logarithm of the e-value {found:.2f}, it goes back at {plan.log_limit:.2f}"
+    counted = sum(getattr(part.challenger, signal) for part in state.evidence)
+    what = {"failures": "failures", "slow": "slow answers", "broken": "broken answers"}[signal]
+    message = f"{counted} {what} of the challenger: logarithm of the e-value {found:.2f}, it goes back at {plan.log_limit:.2f}"
     return Check(name="rollout.log_e_value", outcome=outcome, observed=found, limit=plan.log_limit, message=message)
+
+
+def _override(state: State) -> Check | None:
+    """A person's word in place of the steps that were left: they are shown, and do not decide."""
+    return Check(name="rollout.override", outcome=Outcome.PASS, message=state.override) if state.override else None
 
 
 def _source(state: State) -> Check:
@@ -76,5 +106,5 @@ def _source(state: State) -> Check:
 
 def _decision(state: State) -> Check:
     outcome = state.outcome or Outcome.INCONCLUSIVE
-    words = "promoted" if outcome is Outcome.PASS else "rolled back"
+    words = "promoted" if state.phase is Phase.PROMOTING else "withdrawn" if outcome is Outcome.PASS else "rolled back"
     return Check(name="rollout.decision", outcome=outcome, message=f"{words}: {state.reason}")

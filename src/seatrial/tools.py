@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from seatrial.rollout_state import Pairs, Pin, Plan, Smoke
+from seatrial.plan import Plan
+from seatrial.rollout_state import Pairs, Pin, Smoke
 
 if TYPE_CHECKING:
     from seatrial.adapters.endpoint import Endpoint
@@ -39,6 +40,9 @@ class Clock(Protocol):
     def wall(self) -> str:
         """Date and time for people, in UTC."""
 
+    def boot(self) -> str:
+        """Names this run of the machine: within it, `monotonic` is one clock for all processes."""
+
 
 class Source(Protocol):
     """Requests that a rollout sends itself."""
@@ -54,18 +58,27 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """How far back answers are compared: seconds of this step and of the rollout; whether the challenger's are mirrored ones."""
+
+    step: float
+    rollout: float
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What a deployment acts with.
 
-    `smoke` asks the challenger its golden rows, `compare` its mirrored answers (versions, and seconds to look back); without a
-    `source` it waits for real traffic; `show` is told every decision, `say` every sentence; `who` is written beside each act.
+    `smoke` asks the challenger its golden rows, `compare` lays both versions' answers beside each other; without a `source` it
+    waits for real traffic; `show` is told every decision, `say` every sentence; `who` is written beside each act.
     """
 
     endpoint: Endpoint
     registry: Registry
     clock: Clock
     smoke: Callable[[Pin, Path], Smoke]
-    compare: Callable[[int, int, float], Pairs | None]
+    compare: Callable[[int, int, Span], Pairs | None]
     show: Callable[[Plan, Decision], None]
     say: Callable[[str], None]
     who: str
@@ -86,10 +99,13 @@ def local_tools(
 
         return smoke_test(home, challenger, folder)
 
-    def compare(champion: int, challenger: int, seconds: float) -> Pairs | None:
-        from seatrial.probes import compare_mirrored
+    def compare(champion: int, challenger: int, span: Span) -> Pairs | None:
+        from seatrial.probes import compare_answered, compare_mirrored
 
-        return compare_mirrored(home / "log", champion, challenger, since=time.time() - seconds - SLACK_S)
+        log, now = home / "log", time.time() - SLACK_S
+        if span.mirrored:
+            return compare_mirrored(log, champion, challenger, since=now - span.step)
+        return compare_answered(log, champion, challenger, since=now - span.step, begun=now - span.rollout)
 
     replay = settings.rollout.replay
     return Tools(
@@ -127,6 +143,13 @@ class SystemClock:
     def wall(self) -> str:
         """Now, in UTC."""
         return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+    def boot(self) -> str:
+        """The kernel's own name for this boot; where there is none, a fixed one: a lease then only ends by time."""
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return "unknown"
 
 
 class ReplaySource:

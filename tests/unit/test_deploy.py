@@ -6,66 +6,20 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from seatrial.commands.down import down
 from seatrial.commands.rollback import rollback
 from seatrial.commands.up import up
-from seatrial.deploy import deploy, stop_request
+from seatrial.deploy import deploy
 from seatrial.errors import BusyError, EndpointError, RefusedError, RegistryError, UsageError
-from seatrial.journal import controller, journal_path, read_last
+from seatrial.journal import controller, journal_path
+from seatrial.look import stop_request
 from seatrial.project import Project
-from seatrial.rollout_state import Pairs, Phase, Pin, Smoke, State
-from seatrial.verdict import Check, Outcome, Verdict
-from tests.bundles import make_bundle
-from tests.rollouts import World, route_of, without
-
-PARAMS = Path(__file__).parents[2] / "params.yaml"
-
-
-@pytest.fixture(scope="session")
-def bundles(tmp_path_factory):
-    """Two bundles, made once."""
-    folder = tmp_path_factory.mktemp("bundles")
-    return [make_bundle(folder / f"{number}", bias=number / 10) for number in range(3)], folder
-
-
-@pytest.fixture
-def world(tmp_path, bundles):
-    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
-    made = World(Project.find(tmp_path, env={}))
-    made.bundles, made.folder = bundles
-    return made
-
-
-def gate(world, number, *, outcome=Outcome.PASS, champion="present"):
-    """The bundle `number` is trained, gated against the champion, and registered."""
-    bundle = world.bundles[number]
-    target = world.project.bundle
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(world.folder / str(number), target)
-    holder = world.registry.versions.get(world.registry.aliases.get("champion"))
-    against = (holder.digest if holder else None) if champion == "present" else champion
-    check = Check(name="performance.roc_auc.floor", outcome=outcome, message="measured")
-    verdict = Verdict(kind="gate", subject={"bundle": bundle.digest, "champion": against}, checks=(check,))
-    verdict.save(world.project.verdict("gate"))
-    return world.registry.add(bundle.digest, verdict.digest)
-
-
-def released(world):
-    """Version 1 is champion."""
-    version = gate(world, 0)
-    assert deploy(world.project, world.tools).exit_code == 0
-    world.endpoint.routes.clear()
-    world.decisions.clear()
-    world.said.clear()
-    return version
-
-
-def state(world):
-    return State.from_dict(read_last(journal_path(world.project.home)).record.state)
+from seatrial.rollout_state import Pairs, Phase, Pin, Smoke
+from seatrial.verdict import Outcome, Verdict
+from tests.rollouts import gate, released, route_of, state, without
 
 
 def recorded(world):

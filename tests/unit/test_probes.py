@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
-from seatrial.probes import TOLERANCE, compare_answers, compare_mirrored, smoke_test
+from seatrial.probes import TOLERANCE, chance_distance, compare_answered, compare_answers, compare_mirrored, distance, smoke_test
 from seatrial.rollout_state import Pairs, Pin
 from tests.bundles import make_bundle
 
@@ -35,8 +36,8 @@ def test_a_challenger_that_is_not_there_is_a_problem(tmp_path):
 def part(log, name, rows):
     folder = log / "date=2026-11-01"
     folder.mkdir(parents=True, exist_ok=True)
-    timed = [(*row, *([0] if len(row) == 3 else [])) for row in rows]
-    frame = pl.DataFrame(timed, schema=["request_id", "variant", "label", "time"], orient="row")
+    timed = [(*row, *([0] if len(row) == 3 else []), {"Yes": 0.75, "No": 0.25}[row[2]]) for row in rows]
+    frame = pl.DataFrame(timed, schema=["request_id", "variant", "label", "time", "probability"], orient="row")
     frame.with_columns(pl.col("time").cast(pl.Datetime("us", "UTC"))).write_parquet(folder / f"{name}.parquet")
 
 
@@ -44,7 +45,7 @@ def test_answers_are_compared_by_request(tmp_path):
     part(tmp_path, "1-10-0", [("a", "champion", "Yes"), ("b", "champion", "No"), ("c", "champion", "No")])
     part(tmp_path, "2-11-0", [("a", "mirror", "Yes"), ("b", "mirror", "Yes"), ("d", "mirror", "No"), ("c", "challenger", "Yes")])
     part(tmp_path, "12-11-0", [("c", "mirror", "Yes")])
-    assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=2, differing=1)
+    assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=2, differing=1, shift=0.5)
 
 
 def test_a_request_id_that_a_client_used_twice_is_left_out(tmp_path):
@@ -56,7 +57,7 @@ def test_a_request_id_that_a_client_used_twice_is_left_out(tmp_path):
 def test_the_rows_of_one_request_are_compared_one_by_one(tmp_path):
     part(tmp_path, "1-10-0", [("a", "champion", "Yes"), ("a", "champion", "No")])
     part(tmp_path, "2-11-0", [("a", "mirror", "Yes"), ("a", "mirror", "Yes")])
-    assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=2, differing=1)
+    assert compare_mirrored(tmp_path, 1, 2, since=0) == Pairs(asked=2, differing=1, shift=0.5)
 
 
 def test_parts_from_before_the_step_do_not_count(tmp_path):
@@ -68,8 +69,8 @@ def test_parts_from_before_the_step_do_not_count(tmp_path):
 def test_rows_from_before_the_step_do_not_count_in_a_part_of_now(tmp_path):
     part(tmp_path, "1-merged-10-0", [("a", "champion", "Yes", 5_000_000), ("b", "champion", "No", 9_000_000)])
     part(tmp_path, "2-merged-11-0", [("a", "mirror", "No", 5_000_001), ("b", "mirror", "No", 9_000_001)])
-    assert compare_mirrored(tmp_path, 1, 2, since=5) == Pairs(asked=2, differing=1)
-    assert compare_mirrored(tmp_path, 1, 2, since=6) == Pairs(asked=1, differing=0)
+    assert compare_mirrored(tmp_path, 1, 2, since=5) == Pairs(asked=2, differing=1, shift=0.5)
+    assert compare_mirrored(tmp_path, 1, 2, since=6) == Pairs(asked=1, differing=0, shift=0.0)
 
 
 def test_a_log_that_cannot_be_read_is_a_missing_signal(tmp_path):
@@ -77,3 +78,33 @@ def test_a_log_that_cannot_be_read_is_a_missing_signal(tmp_path):
     part(tmp_path, "2-11-0", [("a", "mirror", "Yes")])
     (tmp_path / "date=2026-11-01/2-11-1.parquet").write_bytes(b"torn")
     assert compare_mirrored(tmp_path, 1, 2, since=0) is None
+
+
+def test_live_answers_are_compared_as_distributions_the_champion_s_since_the_rollout_began(tmp_path):
+    part(tmp_path, "1-10-0", [("a", "champion", "Yes", 3_000_000), ("b", "champion", "No", 9_000_000), ("m", "mirror", "Yes", 9_000_000)])
+    part(tmp_path, "2-11-0", [("c", "challenger", "Yes", 5_000_000), ("d", "challenger", "Yes", 9_000_000)])
+    found = compare_answered(tmp_path, 1, 2, since=4, begun=2)
+    assert (found.asked, found.differing, found.shift) == (2, 0, 0.5)
+    assert found.slack == chance_distance(2, 2)
+
+
+@pytest.mark.parametrize("variant", ["champion", "challenger"])
+def test_one_side_without_answers_is_a_missing_signal(tmp_path, variant):
+    part(tmp_path, f"{1 if variant == 'champion' else 2}-10-0", [("a", variant, "Yes", 3_000_000)])
+    assert compare_answered(tmp_path, 1, 2, since=2, begun=2) == Pairs(asked=0, differing=0)
+
+
+def test_the_distance_is_scipy_s_and_none_without_numbers():
+    from scipy.stats import ks_2samp
+
+    draw = np.random.default_rng(3)
+    one, other = draw.beta(2, 5, 700), draw.beta(2, 4, 450)
+    assert distance(one, other) == pytest.approx(ks_2samp(one, other).statistic, abs=1e-12)
+    assert distance(one, np.array([])) is None
+    assert distance(one, np.array([0.5, math.nan])) is None
+
+
+def test_equal_distributions_exceed_the_chance_distance_hardly_ever():
+    draw = np.random.default_rng(5)
+    exceeded = sum(distance(draw.random(300), draw.random(200)) > chance_distance(300, 200) for _ in range(2000))
+    assert exceeded <= 8

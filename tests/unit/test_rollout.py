@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.params import Rollout
+from seatrial.plan import Plan
 from seatrial.rollout import Action, advance, log_e
-from seatrial.rollout_state import Counters, Counts, Evidence, Observation, Pairs, Phase, Pin, Plan, Smoke, State, begin, exposure, finish
+from seatrial.rollout_state import Counters, Counts, Evidence, Observation, Pairs, Phase, Pin, Smoke, State, begin, exposure, finish
 from seatrial.verdict import Outcome
 
 OLD, NEW = Pin(version=1, digest="sha256:old"), Pin(version=2, digest="sha256:new")
-PLAN = Plan.of(Rollout(bake_seconds=1, step_deadline_s=60))
+UNTIMED = {"max_latency_ratio": None, "max_shift": None}
+PLAN = Plan.of(Rollout(bake_seconds=1, step_deadline_s=60, **UNTIMED))
 AGREED = Pairs(asked=10_000, differing=0)
 
 
@@ -22,7 +24,7 @@ def start(plan=PLAN, champion=OLD, **values):
 
 
 def at_step(index, plan=PLAN, **values):
-    phase = Phase.MIRROR if plan.steps[index] == "mirror" else Phase.CANARY
+    phase = Phase.MIRROR if plan.steps[index].mirrors else Phase.CANARY
     state = State(champion=OLD, challenger=NEW, phase=phase, step=index, seen=0.0, plan=plan.digest)
     return advance(plan, state, look((0, 0), (0, 0), **values), 0.0).state
 
@@ -51,7 +53,7 @@ def test_a_first_release_is_promoted_after_the_smoke_test():
 
 
 def test_an_environment_that_asks_for_approval_is_held_until_it_is_given():
-    plan = Plan.of(Rollout(approval=True))
+    plan = Plan.of(Rollout(approval=True, **UNTIMED))
     held = advance(plan, start(plan), Observation(), 0.0)
     assert (held.action, held.state.phase) == (Action.HOLD, Phase.HELD)
     assert start(plan, approval="ann: looked at it").phase is Phase.STARTING
@@ -64,7 +66,7 @@ def test_a_step_needs_its_minimum_of_requests(requests, action):
 
 @pytest.mark.parametrize(("seconds", "action"), [(0.9, Action.WAIT), (1.0, Action.ADVANCE), (1.1, Action.ADVANCE)])
 def test_a_step_needs_its_bake(seconds, action):
-    assert advance(PLAN, at_step(1), look((5000, 0), (400, 0)), seconds).action is action
+    assert advance(PLAN, at_step(1), look((7600, 0), (400, 0)), seconds).action is action
 
 
 @pytest.mark.parametrize(("asked", "action"), [(299, Action.WAIT), (300, Action.ADVANCE), (301, Action.ADVANCE)])
@@ -108,7 +110,7 @@ def test_counters_that_began_again_advance_nothing_and_begin_the_step_anew(count
     assert reset.action is Action.WAIT
     assert reset.state.baseline == counters.counters
     assert reset.state.evidence == (
-        Evidence(step=5, champion=Counts(requests=5000, failures=30), challenger=Counts(requests=200, failures=2)),
+        Evidence(step=5, name="5 %", champion=Counts(requests=5000, failures=30), challenger=Counts(requests=200, failures=2)),
     )
 
 
@@ -182,7 +184,7 @@ def test_time_that_nobody_watched_is_no_bake():
 
 
 def test_a_clock_that_jumps_back_bakes_nothing():
-    assert advance(PLAN, at_step(1), look((5000, 0), (400, 0)), -100.0).action is Action.WAIT
+    assert advance(PLAN, at_step(1), look((7600, 0), (400, 0)), -100.0).action is Action.WAIT
 
 
 def test_a_state_survives_its_json():
@@ -196,7 +198,13 @@ def _fields(state):
 
 plans = st.builds(
     lambda weights, mirror, least: Plan.of(
-        Rollout(steps=(*(["mirror"] if mirror else []), *sorted(weights), 100), min_requests=least, bake_seconds=0.5, step_deadline_s=50)
+        Rollout(
+            steps=(*(["mirror"] if mirror else []), *sorted(weights), 100),
+            min_requests=least,
+            bake_seconds=0.5,
+            step_deadline_s=50,
+            **UNTIMED,
+        )
     ),
     st.sets(st.integers(1, 99), max_size=4),
     st.booleans(),
@@ -230,17 +238,17 @@ def test_it_never_advances_without_evidence_and_takes_its_weights_from_the_plan(
         decision = advance(plan, state, Observation(counters=counters, pairs=AGREED), now)
         state = decision.state
         weight, mirror = exposure(plan, state)
-        assert weight in {0, 100, *plan.steps}
+        assert weight in {0, 100, *(step.weight for step in plan.steps)}
         assert not (weight and mirror)
         if decision.action in (Action.ADVANCE, Action.PROMOTE):
             assert counters is not None
             assert before.baseline is not None
             assert before.baseline.boot == counters.boot
-            assert state.evidence[-1].step == step
+            assert state.evidence[-1].step == step.exposure
             assert state.evidence[-1].challenger.requests >= plan.min_requests
         if decision.action in (Action.PROMOTE, Action.ROLL_BACK):
             return
-        assert exposure(plan, state) in ((0, True) if plan.steps[state.step] == "mirror" else (plan.steps[state.step], False),)
+        assert exposure(plan, state) == (plan.steps[state.step].weight, plan.steps[state.step].mirrors)
 
 
 def simulate(seed, base, factor, plan):
@@ -250,7 +258,7 @@ def simulate(seed, base, factor, plan):
     totals, now = [[0, 0], [0, 0]], 0.0
     while True:
         step, batch = plan.steps[state.step], 100
-        sizes = (batch, batch) if step == "mirror" else (max(0, round(batch * (100 - step) / step)), batch)
+        sizes = (batch, batch) if step.mirrors else (max(0, round(batch * (100 - step.weight) / step.weight)), batch)
         for side, (size, rate) in enumerate(zip(sizes, (base, base * factor), strict=True)):
             totals[side][0] += size
             totals[side][1] += _binomial(draw, size, rate)

@@ -183,6 +183,26 @@ class LocalEndpoint:
             raise EndpointError(f"Envoy does not answer, so nothing is known about traffic; its log ends:\n{tail(parts.envoy.log)}")
         return Telemetry(boot=boot, variants=live, mirror=mirror)
 
+    def live_route(self) -> Route | None:
+        """The route that Envoy itself says is live; None where there is none, or no Envoy."""
+        return _parts(self._home).envoy.live_route()
+
+    def serves(self, version: int) -> bool:
+        """Whether Envoy knows servers of a version."""
+        return version in _parts(self._home).envoy.clusters().sockets
+
+    def retire(self, version: int) -> None:
+        """Stop a version's servers; EndpointError where it gets traffic."""
+        with self._held() as parts:
+            live = parts.envoy.live_route()
+            if live is not None and version in live.versions:
+                raise EndpointError(
+                    f"version {version} still gets traffic, so it cannot be stopped", hint="route traffic away from it first"
+                )
+            known = parts.envoy.clusters()
+            parts.envoy.apply_clusters(known.with_sockets({one: found for one, found in known.sockets.items() if one != version}))
+            parts.servers.stop(version)
+
     def down(self) -> None:
         """Stop everything: no process, port or socket stays. Twice is once."""
         if (self._home / "endpoint").exists():

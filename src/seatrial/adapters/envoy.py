@@ -28,6 +28,8 @@ GENEROUS = 4096
 TIGHT = 64
 ANOTHER_HOST = 20
 """How often a retry draws again when it meets the server that has just failed; of two servers, one draw in two does."""
+TIMES_MS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 60_000)
+"""Upper bounds of the histograms of answer times. The last one is longer than any answer may take, so that all are in it."""
 BODY_BYTES = 32 * 2**20
 """A request up to this size is kept until it is answered, so that it can be sent again."""
 _ROUTE = re.compile(r"champion=(\d+) challenger=(\d+|none) weight=(\d+) mirror=(on|off) ")
@@ -78,6 +80,8 @@ def bootstrap(*, host: str, port: int, folder: Path, admin: str) -> Json:
         "admin": {"address": {"pipe": {"path": admin, "mode": 0o600}}},
         "dynamic_resources": {"cds_config": _watched(folder, "clusters.json")},
         "static_resources": {"listeners": [_listener(host, port, folder)]},
+        "stats_flush_on_admin": True,
+        "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": list(TIMES_MS)}]},
     }
 
 

@@ -28,20 +28,36 @@ _COUNTED = (
     "upstream_rq_retry",
     "upstream_rq_retry_limit_exceeded",
     "upstream_rq_pending_overflow",
+    "upstream_rq_500",
+    "retry.upstream_rq_500",
 )
+_TIME = re.compile(r"cluster\.((?:version|canary|mirror)-\d+)\.upstream_rq_time")
 _STATISTIC = re.compile(rf"cluster\.((?:version|canary|mirror)-\d+)\.({'|'.join((*_COUNTED, 'upstream_rq_active'))})")
 _REJECTED = re.compile(r"(cluster_manager\.cds|http\.public\.rds\.seatrial)\.update_rejected")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """Requests that were answered and how many of them failed before any rescue, both since the endpoint's boot."""
+    """Requests that were answered, how many of them failed before any rescue, how many with a broken answer (500): since the boot.
+
+    `times` is a histogram: (upper bound in milliseconds, requests that took at most that). A challenger's times include the
+    rescue of a request, because they are those of its composite cluster: what a client waited.
+    """
 
     requests: int
     failures: int
+    broken: int = 0
+    times: tuple[tuple[float, int], ...] = ()
 
     def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(requests=self.requests + other.requests, failures=self.failures + other.failures)
+        times = self.times or tuple((bound, 0) for bound, _ in other.times)
+        theirs = dict(other.times)
+        return Traffic(
+            requests=self.requests + other.requests,
+            failures=self.failures + other.failures,
+            broken=self.broken + other.broken,
+            times=tuple((bound, count + theirs.get(bound, 0)) for bound, count in times),
+        )
 
 
 class Envoy:
@@ -130,14 +146,16 @@ class Envoy:
         """
         live: dict[int, Traffic] = {}
         mirror: dict[int, Traffic] = {}
+        times = self._times()
         for name, found in self._statistics().items():
             kind, _, version = name.partition("-")
-            completed, errors, retried, limited, dropped = (found.get(counter, 0) for counter in _COUNTED)
+            completed, errors, retried, limited, dropped, broken, again = (found.get(counter, 0) for counter in _COUNTED)
+            taken = times.get(name, ())
             if kind == "mirror":
-                mirror[int(version)] = Traffic(requests=completed - dropped, failures=max(0, errors - dropped))
+                mirror[int(version)] = Traffic(requests=completed - dropped, failures=max(0, errors - dropped), broken=broken, times=taken)
                 continue
             failures = retried + max(0, errors - limited)
-            own = Traffic(requests=max(completed, failures), failures=failures)
+            own = Traffic(requests=max(completed, failures), failures=failures, broken=broken + again, times=taken)
             live[int(version)] = live.get(int(version), Traffic(requests=0, failures=0)) + own
         return live, mirror
 
@@ -184,6 +202,18 @@ class Envoy:
         answer = fetch(self._admin, f"/stats?format=json&filter={pattern}")
         found = json.loads(answer[1])["stats"] if answer and answer[0] == 200 else []
         return {one["name"]: one["value"] for one in found if "name" in one}
+
+    def _times(self) -> dict[str, tuple[tuple[float, int], ...]]:
+        """The histogram of answer times of each cluster that has answered."""
+        answer = fetch(self._admin, "/stats?format=json&histogram_buckets=cumulative&usedonly&filter=upstream_rq_time$")
+        found = json.loads(answer[1])["stats"] if answer and answer[0] == 200 else []
+        histograms = next((one["histograms"] for one in found if "histograms" in one), [])
+        times: dict[str, tuple[tuple[float, int], ...]] = {}
+        for one in histograms:
+            match = _TIME.fullmatch(one["name"])
+            if match:
+                times[match[1]] = tuple((float(bucket["upper_bound"]), int(bucket["cumulative"])) for bucket in one["buckets"])
+        return times
 
     def _statistics(self) -> dict[str, dict[str, int]]:
         """The counters of each cluster that has any."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.deploy import deploy
 from seatrial.errors import UsageError
+from seatrial.plan import Plan
 from seatrial.project import Project
 from seatrial.report import print_verdict
 from seatrial.rollout import Action, Decision
-from seatrial.rollout_state import Counts, Evidence, Plan, exposure
+from seatrial.rollout_state import Counts, Evidence, exposure
 from seatrial.tools import local_tools
 
 if TYPE_CHECKING:
@@ -141,9 +142,9 @@ def _table(plan: Plan, decision: Decision) -> Group:
 
     state = decision.state
     weight, mirror = exposure(plan, state)
-    counts = state.counts or Evidence(step=plan.steps[state.step])
+    counts = state.counts or Evidence(step=plan.steps[state.step].exposure)
     table = Table(title=f"{state.phase} · step {state.step + 1} of {len(plan.steps)}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in ("variant", "version", "weight", "requests", "failures"):
+    for name in ("variant", "version", "weight", "requests", "failures", "slow"):
         table.add_column(name, justify="left" if name == "variant" else "right")
     sides = (
         ("champion", state.champion, f"{100 - weight} %", counts.champion),
@@ -155,5 +156,5 @@ def _table(plan: Plan, decision: Decision) -> Group:
     return Group(table, Text(judged), Text(f"{decision.action}: {decision.reason}"))
 
 
-def _numbers(seen: Counts) -> tuple[str, str]:
-    return f"{seen.requests:,}", f"{seen.failures:,}"
+def _numbers(seen: Counts) -> tuple[str, str, str]:
+    return f"{seen.requests:,}", f"{seen.failures:,}", f"{seen.slow:,}"

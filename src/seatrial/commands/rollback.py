@@ -6,23 +6,16 @@ The route comes first; a registry that does not answer is told by the next comma
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from seatrial.anchor import way_back
 from seatrial.control import Controller, state_of
-from seatrial.deploy import desk_for, recorded_state, stop_request
-from seatrial.errors import BusyError
-from seatrial.files import pretty_json, write_atomic
-from seatrial.journal import Journal, controller
+from seatrial.deploy import desk_for, recorded_state
 from seatrial.project import Project
 from seatrial.rollout_state import Phase, State, give_up
 from seatrial.tools import Tools, local_tools
+from seatrial.turn import taken_over
 from seatrial.verdict import Outcome
-
-PATIENCE_S = 30.0
-POLL_S = 0.05
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +39,7 @@ def rollback(project: Project, tools: Tools, *, reason: str) -> str:
     A controller that is at work is asked to end its rollout; BusyError where it does not within half a minute.
     """
     before = state_of(recorded_state(project)).last
-    with _taken_over(project, tools, reason) as (journal, asked):
+    with taken_over(project, tools, "rollback", reason=reason) as (journal, asked):
         desk = desk_for(project, tools, journal)
         words = f"asked for by {tools.who}: {reason}"
         if asked and desk.state.phase is Phase.IDLE and desk.state.last != before and _ended_without_promotion(desk.state):
@@ -106,24 +99,3 @@ def _ended_without_promotion(state: State) -> bool:
 def _serving(desk: Controller) -> str:
     champion = desk.state.champion
     return f"all traffic is on version {champion.version}" if champion else "nothing serves"
-
-
-@contextmanager
-def _taken_over(project: Project, tools: Tools, reason: str) -> Iterator[tuple[Journal, bool]]:
-    """The journal, and whether a controller had to be asked to end first; a request that was not heard stays for when it wakes."""
-    request, asked = stop_request(project.home), False
-    end = tools.clock.monotonic() + PATIENCE_S
-    with ExitStack() as stack:
-        while True:
-            try:
-                journal = stack.enter_context(controller(project.home, "rollback"))
-                break
-            except BusyError:
-                if tools.clock.monotonic() > end:
-                    raise
-            if not request.exists():
-                write_atomic(request, pretty_json({"who": tools.who, "reason": reason}))
-            asked = True
-            tools.clock.sleep(POLL_S)
-        request.unlink(missing_ok=True)
-        yield journal, asked

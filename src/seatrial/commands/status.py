@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.control import state_of
 from seatrial.journal import journal_path, read_last
+from seatrial.plan import Plan
 from seatrial.project import Project
-from seatrial.rollout_state import Phase, Plan, State
+from seatrial.rollout_state import Phase, State
 
 if TYPE_CHECKING:
     from seatrial.adapters.endpoint import Inspection
@@ -65,18 +66,18 @@ def _weight(version: int, seen: Inspection) -> int:
 
 
 def _rollout(plan: Plan, state: State) -> dict[str, Any]:
-    from seatrial.rollout import log_e
+    from seatrial.judge import worst_e
 
     counts = state.counts
     known = state.plan == plan.digest and state.step < len(plan.steps)
     return {
-        "step": plan.steps[state.step] if known and state.phase in (Phase.MIRROR, Phase.CANARY) else None,
-        "steps": list(plan.steps) if known else None,
+        "step": plan.steps[state.step].exposure if known and state.phase in (Phase.MIRROR, Phase.CANARY) else None,
+        "steps": [step.exposure for step in plan.steps] if known else None,
         "requests": counts.challenger.requests if counts else 0,
         "failures": counts.challenger.failures if counts else 0,
         "champion_requests": counts.champion.requests if counts else 0,
         "champion_failures": counts.champion.failures if counts else 0,
-        "log_e": log_e(state),
+        "log_e": worst_e(state)[1],
         "log_limit": plan.log_limit,
         "simulated": state.simulated,
         "approval": state.approval,

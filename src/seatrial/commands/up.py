@@ -7,8 +7,8 @@ import argparse
 from seatrial.deploy import desk_for
 from seatrial.errors import UsageError
 from seatrial.journal import controller
+from seatrial.plan import Plan
 from seatrial.project import Project
-from seatrial.rollout_state import Plan
 from seatrial.tools import Tools, local_tools
 
 
