@@ -207,7 +207,7 @@ class Envoy:
         """The histogram of answer times of each cluster that has answered."""
         answer = fetch(self._admin, "/stats?format=json&histogram_buckets=cumulative&usedonly&filter=upstream_rq_time$")
         found = json.loads(answer[1])["stats"] if answer and answer[0] == 200 else []
-        histograms = next((one["histograms"] for one in found if "histograms" in one), [])
+        histograms: list[Any] = next((one["histograms"] for one in found if "histograms" in one), [])
         times: dict[str, tuple[tuple[float, int], ...]] = {}
         for one in histograms:
             match = _TIME.fullmatch(one["name"])
