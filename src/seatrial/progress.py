@@ -107,3 +107,48 @@ class _Bar:
         """Take the bar away."""
         if self._progress is not None:
             self._progress.stop()
+
+
+@contextmanager
+def counting(
+    total: int,
+    label: str,
+    *,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    environ: Mapping[str, str] = os.environ,
+) -> Iterator[Callable[[], None]]:
+    """Give a function to call after each of `total` pieces of work; shown as `reading` shows bytes."""
+    stream = sys.stderr if stream is None else stream
+    terminal = stream.isatty() and environ.get("TERM", "") not in PLAIN
+    bar: Progress | None = None
+    done, next_at = 0, clock() + PATIENCE
+
+    def step() -> None:
+        nonlocal done, next_at, bar
+        done += 1
+        if clock() < next_at:
+            return
+        if not terminal:
+            print(f"{label}: {done:,} of {total:,}", file=stream, flush=True)
+            next_at = clock() + EVERY
+            return
+        bar = bar or _opened(label, total, stream)
+        bar.update(bar.task_ids[0], completed=done)
+
+    try:
+        yield step
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _opened(label: str, total: int, stream: TextIO) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(file=stream), transient=True)
+    bar.start()
+    bar.add_task(label, total=total)
+    return bar

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from seatrial.progress import reading
+from seatrial.progress import counting, reading
 
 
 class Terminal(io.StringIO):
@@ -71,3 +71,19 @@ def test_standard_error_is_where_it_goes(capsys):
     with reading(10, "reading", clock=lambda: next(times)) as advance:
         advance(5, 7)
     assert capsys.readouterr() == ("", "reading: 50%, 7 rows\n")
+
+
+def counted(stream, moments, *, term="xterm"):
+    """What is written while pieces of work end at these times."""
+    now = 0.0
+    with counting(10, "drawing", stream=stream, clock=lambda: now, environ={"TERM": term}) as step:
+        for now in moments:  # noqa: B007 - the clock reads it
+            step()
+    return stream.getvalue()
+
+
+def test_counted_work_is_silent_at_first_then_a_line_or_a_bar(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    assert counted(io.StringIO(), []) == ""
+    assert counted(io.StringIO(), [1.9, 2.5, 2.6, 7.5]) == "drawing: 2 of 10\ndrawing: 4 of 10\n"
+    assert "3/10" in counted(Terminal(), [2.5, 2.6, 2.7])

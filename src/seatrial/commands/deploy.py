@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.deploy import deploy
 from seatrial.errors import UsageError
 from seatrial.plan import Plan
+from seatrial.progress import counting
 from seatrial.project import Project
 from seatrial.report import print_verdict
 from seatrial.rollout import Action, Decision
@@ -24,16 +25,24 @@ from seatrial.tools import local_tools
 if TYPE_CHECKING:
     from rich.console import Group
 
+BASE = 0.01
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--approve", action="store_true", help="give the approval that the environment asks for (needs --reason)")
     parser.add_argument("--retry", action="store_true", help="try a bundle again that was rolled back, with new evidence (needs --reason)")
     parser.add_argument("--reason", help="why, for the journal and the ledger")
+    parser.add_argument("--plan", action="store_true", help="print the schedule and how often it errs; deploy nothing")
+    parser.add_argument("--rate", type=float, default=100.0, help="with --plan: requests a second over both sides (default: 100)")
+    parser.add_argument("--base", type=float, default=BASE, help="with --plan: the champion's share of failures (default: 0.01)")
+    parser.add_argument("--rollouts", type=int, default=200, help="with --plan: simulated rollouts of each kind (default: 200)")
 
 
 def run(project: Project, options: argparse.Namespace) -> int:
     """Deploy what the gate passed; the exit code says how it ended."""
+    if options.plan:
+        return _forecast(project, options)
     if (options.approve or options.retry) and not (options.reason or "").strip():
         raise UsageError("--approve and --retry are a person's word: they need a reason", hint="add --reason '…'")
     project.settings.require_binary("deploy")
@@ -51,6 +60,22 @@ def run(project: Project, options: argparse.Namespace) -> int:
     if done.verdict is not None:
         print_verdict(done.verdict, title="deploy", path="metrics/rollout.json")
     return done.exit_code
+
+
+def _forecast(project: Project, options: argparse.Namespace) -> int:
+    """Print what the plan asks for, and what it does to challengers that fail more often."""
+    from seatrial.forecast import RATIOS, forecast, needs
+    from seatrial.plan_report import prospects, schedule
+
+    if not (options.rate > 0 and 0 < options.base < 0.5 and options.rollouts > 0):
+        said = f"--rate {options.rate:g} --base {options.base:g} --rollouts {options.rollouts}"
+        raise UsageError(f"no forecast with {said}: all are above 0, --base is below 0.5")
+    plan = Plan.of(project.settings.rollout)
+    print("\n".join(schedule(plan, needs(plan, options.rate), options.rate)), flush=True)
+    with counting(len(RATIOS) * options.rollouts, "deploy: simulating rollouts") as progress:
+        found = list(forecast(plan, base=options.base, rate=options.rate, rollouts=options.rollouts, seed=0, progress=progress))
+    print("\n".join(prospects(found, base=options.base, rollouts=options.rollouts)))
+    return 0
 
 
 class PlainView:
