@@ -50,7 +50,7 @@ def _bar(one: Forecast, y: int) -> Iterator[str]:
             told = f"{one.ratio:g} × as many failures: {share:.1%} {words}"
             yield f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="{width * share:.1f}" height="30"><title>{told}</title></rect>'
         if share >= LEAST:
-            text = f"{words} {share:.0%}" if share >= 3 * LEAST else f"{share:.0%}"
+            text = f"{words} {share:.0%}" if share >= 4 * LEAST else f"{share:.0%}"
             tone = "dark" if kind == "undecided" else "on"
             yield f'<text class="{tone}" x="{x + width * share / 2:.1f}" y="{y + 20}" text-anchor="middle">{text}</text>'
         x += width * share
