@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from seatrial.bundle import read_digest
@@ -173,6 +176,101 @@ def test_past_the_queue_a_request_is_refused_at_once_and_later_answered(tmp_path
     finally:
         running.process.send_signal(signal.SIGCONT)
         assert running.stop() == 0
+
+
+def waiting_together(running, requests):
+    """The answers to requests, each on a connection of its own, that are all there when the server looks."""
+    clients = [socket.socket(socket.AF_UNIX) for _ in requests]
+    for client in clients:
+        client.settimeout(20)
+        client.connect(str(running.uds))
+        client.sendall(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert whole_answer(client)[0] == 200
+    running.process.send_signal(signal.SIGSTOP)
+    for client, request in zip(clients, requests, strict=True):
+        client.sendall(request)
+    running.process.send_signal(signal.SIGCONT)
+    answers = [whole_answer(client) for client in clients]
+    for client in clients:
+        client.close()
+    return answers
+
+
+def posted(body, *headers):
+    head = b"".join(b"%b\r\n" % line for line in (b"host: x", b"content-type: application/json", *headers))
+    return b"POST /invocations HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+
+def test_requests_that_wait_together_get_the_answers_that_they_get_alone(own_server):
+    bodies = [json.dumps({"dataframe_records": [row]}).encode() for row in make_rows(40)]
+    bodies[3], bodies[17], bodies[30] = b"{", b'{"dataframe_records": [{}]}', json.dumps({"dataframe_records": make_rows(5)}).encode()
+    alone = [own_server.ask("/invocations", body=body) for body in bodies]
+    together = waiting_together(own_server, [posted(body) for body in bodies])
+    assert [(status, body) for status, body, _ in together] == [(answer.status, answer.body) for answer in alone]
+    assert [answer.status for answer in alone].count(400) == 2
+
+
+@pytest.mark.parametrize(("milliseconds", "status"), [(b"0", 503), (b"60000", 200), (b"soon", 200), (b"9999999999", 200)])
+def test_who_waits_longer_than_the_client_would_is_refused_without_being_scored(own_server, milliseconds, status):
+    body = json.dumps({"dataframe_records": make_rows(1)}).encode()
+    ((found, text, after),) = waiting_together(own_server, [posted(body, b"x-envoy-expected-rq-timeout-ms: " + milliseconds)])
+    assert (found, after) == ((503, "1") if status == 503 else (200, None))
+    assert status == 200 or "longer than its 0 s" in json.loads(text)["error"]["message"]
+    assert f"seatrial_rows_total {int(status == 200)}\n" in own_server.ask("/metrics").body.decode()
+
+
+@pytest.mark.parametrize("size", [1, 5_000], ids=["small", "large"])
+def test_nobody_waits_longer_than_the_server_allows(tmp_path, bundle, size):
+    running = start(tmp_path, bundle, "--deadline-seconds", "0")
+    try:
+        answer = running.score(make_rows(size))
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert "the request waited" in answer.json["error"]["message"]
+        assert running.ask("/ping").status == 200
+    finally:
+        assert running.stop() == 0
+
+
+HEADS = {
+    "plain": [b"host: x"],
+    "close": [b"host: x", b"connection: close"],
+    "chunked": [b"host: x", b"transfer-encoding: chunked"],
+    "expect": [b"host: x", b"expect: 100-continue"],
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_full_queue_refuses_each_kind_of_request_and_loses_no_byte(tmp_path, bundle, kind):
+    running = start(tmp_path, bundle, "--max-waiting", "0")
+    body = b"5\r\nabcde\r\n0\r\n\r\n" if kind == "chunked" else b"abcde"
+    length = [] if kind == "chunked" else [b"content-length: 5"]
+    request = b"\r\n".join([b"POST /invocations HTTP/1.1", *HEADS[kind], *length, b"", body])
+    last = b"GET /ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(running.uds))
+            client.sendall(request[:30])
+            time.sleep(0.05)
+            client.sendall(request[30:])
+            assert whole_answer(client)[0] == 503
+            if kind != "close":
+                client.sendall(request)
+                assert whole_answer(client)[0] == 503
+                client.sendall(request + last)
+            rest = b"".join(iter(lambda: client.recv(65536), b""))
+            statuses = re.findall(rb"HTTP/1\.1 ([0-9]+)", rest)
+            wanted = [] if kind == "close" else [b"503", b"200"]
+            assert statuses == wanted
+    finally:
+        assert running.stop() == 0
+
+
+def test_a_server_with_its_log_stays_below_150_mb(own_server):
+    for _ in range(20):
+        own_server.score(make_rows(50))
+    time.sleep(0.3)
+    assert psutil.Process(own_server.process.pid).memory_info().rss < 150 * 10**6
 
 
 def test_who_asks_how_the_server_is_gets_an_answer_while_others_wait(tmp_path, bundle):

@@ -71,9 +71,13 @@ class Inspection:
     route: Route | None = None
 
 
-def model_server(*, log: Path | None = None, settings: Log | None = None, name: str = "model") -> ServerCommand:
-    """The command of Seatrial's own model server, with its prediction log in `log`."""
+def model_server(
+    *, log: Path | None = None, settings: Log | None = None, name: str = "model", deadline_s: float | None = None
+) -> ServerCommand:
+    """The command of Seatrial's own model server, with its prediction log in `log`; `deadline_s` is how long a request may wait there."""
     options = ["--name", name]
+    if deadline_s is not None:
+        options += ["--deadline-seconds", str(deadline_s)]
     if log is not None:
         wanted = settings or Log()
         options += ["--log", str(log), "--flush-seconds", str(wanted.flush_seconds), "--flush-rows", str(wanted.flush_rows)]
@@ -138,7 +142,9 @@ class LocalEndpoint:
         self._home = home.absolute()
         self._settings = settings
         self._env = dict(os.environ) if env is None else env
-        self._command = server_command or model_server(log=self._home / "log", settings=log, name=name)
+        self._command = server_command or model_server(
+            log=self._home / "log", settings=log, name=name, deadline_s=settings.request_timeout_s
+        )
 
     def ensure(self, variants: tuple[Variant, ...]) -> None:
         """Make exactly these versions run: start what is missing, wait until it is ready and has its digest, stop the others.

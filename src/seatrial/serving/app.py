@@ -6,11 +6,9 @@ No framework: one row is answered in about a tenth of a millisecond, and every l
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,54 +16,52 @@ from seatrial import __version__
 from seatrial.bundle import Manifest
 from seatrial.errors import RequestError
 from seatrial.serving import inference, protocols, scoring
-from seatrial.serving.content import BINARY, JSON, Content, content_of, unpack
+from seatrial.serving.batches import BrokenAnswer, score_all, score_alone
+from seatrial.serving.content import BINARY, Content, content_of, unpack
+from seatrial.serving.exchange import (
+    RETRY_AFTER,
+    ROLES,
+    Answered,
+    Asked,
+    Disconnected,
+    Header,
+    Receive,
+    Reply,
+    Request,
+    Scope,
+    Send,
+    check_waited,
+    in_http,
+    read_body,
+    request_of,
+)
 from seatrial.serving.metrics import Metrics
 from seatrial.serving.openapi import docs_page, openapi
 from seatrial.serving.predictions import Entry, PredictionLog
-from seatrial.serving.rows import Decoder, Rows
-from seatrial.serving.runtime import Runtime
+from seatrial.serving.rows import Decoder
+from seatrial.serving.runtime import Probabilities, Runtime
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Header = tuple[bytes, bytes]
-Scope = dict[str, Any]
-
-ROLES = {role.encode(): role for role in ("champion", "challenger", "preview")}
-SANE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}").fullmatch
 HTML = b"text/html; charset=utf-8"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 INLINE_BYTES = 128 * 1024
 """Larger bodies are decoded and scored in a thread, so that nobody waits behind them."""
-DISCARD_FACTOR = 8
-"""So many times the largest body is read and thrown away before a client that sends too much is cut off."""
+DIRECT_BYTES = 64 * 1024
+"""Requests up to this size are answered without a task of their own; uvicorn stops reading a connection beyond it."""
 PROBABILITY_SLACK = 1e-5
 """A sum of 32-bit floats may end a little beyond 0 or 1; a model whose answer lies further off is broken."""
 
-
-class BrokenAnswer(Exception):  # noqa: N818 - the model's fault, answered with 500 so that the endpoint notices
-    """The model failed, or answered what is no probability."""
-
-
-class Disconnected(Exception):  # noqa: N818 - nobody is there to be answered
-    """The client went away before its request was whole."""
+Reader = Callable[[bytes, Content], Asked]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one request may ask for, and how many may wait."""
+    """How much one request may ask for, how many may wait and how long, and how many rows are scored in one call."""
 
     max_rows: int = 10_000
     max_body: int = 10 * 2**20
     max_waiting: int = 2_048
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
-    """Checked rows with their answers."""
-
-    rows: Rows
-    labels: Sequence[str]
-    probabilities: Sequence[float]
+    deadline_s: float = 2.0
+    batch: int = 1
 
 
 class Application:
@@ -82,6 +78,7 @@ class Application:
         self._prepare(manifest)
         static = [(b"x-seatrial-version", version.encode()), (b"x-seatrial-digest", digest.encode()), (b"x-seatrial-boot", boot.encode())]
         self._headers = {role: [*static, (b"x-seatrial-variant", role.encode())] for role in (*ROLES.values(), "mirror", "direct")}
+        self._lines = {role: b"".join(b"%b: %b\r\n" % pair for pair in headers) for role, headers in self._headers.items()}
         self._routes = self._make_routes(boot)
 
     @property
@@ -95,6 +92,7 @@ class Application:
 
     def _prepare(self, manifest: Manifest) -> None:
         """What the answers of a binary task are made with."""
+        self._outputs: inference.Outputs = inference.OUTPUTS
         self._negative, self._positive, self._threshold = manifest.binary
         self._one_row = {
             label: b'{"predictions":[{"label":%b,"probability":' % protocols.encode(label) for label in manifest.target.classes
@@ -124,40 +122,88 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started = time.perf_counter()
-        headers = dict(scope["headers"])
-        role = _role(headers)
-        request_id = _request_id(headers)
-        extra: tuple[Header, ...] = ()
-        content = JSON
+        request = request_of(scope, started=time.perf_counter())
         try:
-            status = 200
-            route = self._route(scope)
-            if type(route) is bytes:
-                body = route
-            elif route == self._render_metrics:
-                body, content = self._render_metrics(), TEXT
-            elif route == self._render_docs:
-                body, content = self._page, HTML
-            else:
-                body, header = await self._score(route, headers, receive, started, role, request_id)
-                if header is not None:
-                    content, extra = BINARY, ((b"inference-header-content-length", b"%d" % header),)
-        except RequestError as error:
-            status, body, extra = error.status, protocols.write_error(error, short=_is_v2(scope)), _allow(scope, error)
-        except BrokenAnswer as error:
-            print(f"request {request_id.decode()}: {error}", file=sys.stderr, flush=True)
-            status, body = 500, protocols.write_error(RequestError(str(error), status=500), short=_is_v2(scope))
+            reply = await self._reply(request, receive)
+        except (RequestError, BrokenAnswer) as error:
+            reply = self._failed(request, error)
         except Disconnected:
             return
-        self.metrics.requests[status] += 1
-        length = b"%d" % len(body)
-        answer = [*self._headers[role], (b"x-request-id", request_id), (b"content-type", content), (b"content-length", length), *extra]
-        await send({"type": "http.response.start", "status": status, "headers": answer})
-        await send({"type": "http.response.body", "body": body})
+        self.metrics.requests[reply.status] += 1
+        own = [(b"x-request-id", request.id), (b"content-type", reply.content), (b"content-length", b"%d" % len(reply.body))]
+        headers = [*self._headers[request.role], *own, *reply.extra]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
-    def _route(self, scope: Scope) -> Any:
-        path, method = scope["path"], scope["method"]
+    def takes(self, scope: Scope) -> bool:
+        """Whether `answer` may be given this request: rows to score, in a small body that is announced and not packed."""
+        if scope["method"] != "POST" or self._routes.get(scope["path"]) not in (self._invocations, self._infer):
+            return False
+        length = b""
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = value
+            elif name in (b"expect", b"transfer-encoding", b"content-encoding"):
+                return False
+        return length.isdigit() and int(length) <= min(DIRECT_BYTES, self._limits.max_body)
+
+    def answer(self, requests: Sequence[tuple[Request, bytes]]) -> list[Reply]:
+        """The replies to requests that wait at the same time; those of one row are scored in one call, where that pays.
+
+        What is wrong with one of them is no concern of the others.
+        """
+        read = [self._read_or_refuse(request, body) for request, body in requests]
+        rows = [one.rows for one in read if isinstance(one, Asked)]
+        found = iter(score_all(self._runtime, rows, largest=self._limits.batch))
+        replies = []
+        for (request, body), one in zip(requests, read, strict=True):
+            answers = next(found) if isinstance(one, Asked) else one
+            replies.append(self._reply_to(request, one, answers, len(body)))
+        return replies
+
+    def in_http(self, request: Request, reply: Reply, *, first: Sequence[Header], keep_alive: bool) -> bytes:
+        """A reply of `answer` as it goes over the wire."""
+        return in_http(request, reply, first=first, identity=self._lines[request.role], keep_alive=keep_alive)
+
+    def _read_or_refuse(self, request: Request, body: bytes) -> Asked | RequestError:
+        try:
+            check_waited(request, time.perf_counter() - request.started, limit=self._limits.deadline_s)
+            read = self._routes[request.path]
+            return read(body, content_of(request.headers, tensors=read == self._infer))  # type: ignore[operator, no-any-return]
+        except RequestError as error:
+            return error
+
+    def _reply_to(self, request: Request, asked: Asked | RequestError, found: Probabilities | Exception, size: int) -> Reply:
+        try:
+            if isinstance(asked, RequestError):
+                raise asked
+            if isinstance(found, Exception):
+                raise found
+            reply = self._finish(request, asked, self._write(asked, found), size)
+        except (RequestError, BrokenAnswer) as error:
+            reply = self._failed(request, error)
+        self.metrics.requests[reply.status] += 1
+        return reply
+
+    async def _reply(self, request: Request, receive: Receive) -> Reply:
+        route = self._route(request)
+        if type(route) is bytes:
+            return Reply(body=route)
+        if route == self._render_metrics:
+            return Reply(body=self._render_metrics(), content=TEXT)
+        if route == self._render_docs:
+            return Reply(body=self._page, content=HTML)
+        return await self._score(request, route, receive)
+
+    def _failed(self, request: Request, error: RequestError | BrokenAnswer) -> Reply:
+        if isinstance(error, BrokenAnswer):
+            print(f"request {request.id.decode()}: {error}", file=sys.stderr, flush=True)
+            error = RequestError(str(error), status=500)
+        body = protocols.write_error(error, short=request.path.startswith("/v2"))
+        return Reply(status=error.status, body=body, extra=_extra(request, error))
+
+    def _route(self, request: Request) -> Any:
+        path, method = request.path, request.method
         route = self._routes.get(path)
         if route is None:
             raise RequestError(_unknown_path(path, self._name), status=404)
@@ -174,136 +220,76 @@ class Application:
         written, lost = (self._log.written, self._log.lost) if self._log else (0, 0)
         return self.metrics.render(log_written=written, log_dropped=lost)
 
-    async def _score(
-        self,
-        answer: Callable[[bytes, Content], tuple[Scored, bytes, int | None]],
-        headers: dict[bytes, bytes],
-        receive: Receive,
-        started: float,
-        role: str,
-        request_id: bytes,
-    ) -> tuple[bytes, int | None]:
-        """Read the body, check and score its rows, write them to the log; gives the answer, and its JSON's length where it is binary."""
-        content = content_of(headers, tensors=answer == self._infer)
-        body = await _read_body(headers, receive, self._limits.max_body)
+    async def _score(self, request: Request, read: Reader, receive: Receive) -> Reply:
+        """Read the body, check and score its rows: in a thread where they are many."""
+        content = content_of(request.headers, tensors=read == self._infer)
+        body = await read_body(request.headers, receive, self._limits.max_body)
+        whole = time.perf_counter()
         if content.packed:
             body = unpack(body, self._limits.max_body)
-        if len(body) <= INLINE_BYTES:
-            scored, reply, header = answer(body, content)
-        else:
-            scored, reply, header = await asyncio.get_running_loop().run_in_executor(None, answer, body, content)
-        rows = scored.rows
+
+        def work() -> tuple[Asked, Answered]:
+            check_waited(request, time.perf_counter() - whole, limit=self._limits.deadline_s)
+            asked = read(body, content)
+            return asked, self._write(asked, score_alone(self._runtime, asked.rows))
+
+        asked, answered = work() if len(body) <= INLINE_BYTES else await asyncio.get_running_loop().run_in_executor(None, work)
+        return self._finish(request, asked, answered, len(body))
+
+    def _finish(self, request: Request, asked: Asked, answered: Answered, size: int) -> Reply:
+        """Count what was answered and write it to the log."""
+        rows = asked.rows
         self.metrics.answered(rows.count, rows.unusual)
-        if self._log is not None and rows.count and self._log.keeps(request_id):
+        if self._log is not None and rows.count and self._log.keeps(request.id):
             self._log.append(
                 Entry(
-                    request_id=request_id.decode(),
+                    request_id=request.id.decode(),
                     time=time.time_ns() // 1000,
-                    variant=role,
-                    simulated=headers.get(b"x-seatrial-simulated") == b"1",
+                    variant=request.role,
+                    simulated=request.headers.get(b"x-seatrial-simulated") == b"1",
                     count=rows.count,
                     values=rows.values,
                     ids=rows.ids,
-                    labels=scored.labels,
-                    probabilities=scored.probabilities,
-                    latency_ms=(time.perf_counter() - started) * 1000,
-                    size=len(body),
+                    labels=answered.labels,
+                    probabilities=answered.probabilities,
+                    latency_ms=(time.perf_counter() - request.started) * 1000,
+                    size=size,
                 )
             )
-        return reply, header
+        if answered.header is None:
+            return Reply(body=answered.body)
+        return Reply(body=answered.body, content=BINARY, extra=((b"inference-header-content-length", b"%d" % answered.header),))
 
-    def _invocations(self, body: bytes, content: Content) -> tuple[Scored, bytes, None]:
+    def _invocations(self, body: bytes, content: Content) -> Asked:
         read = scoring.read_csv if content.csv else scoring.read_invocation
-        scored = self._answer(read(body, self._decoder, max_rows=self._limits.max_rows))
-        if scored.rows.count == 1:
-            return scored, b"%b%b}]}" % (self._one_row[scored.labels[0]], repr(scored.probabilities[0]).encode()), None
-        return scored, scoring.write_predictions(scored.labels, scored.probabilities), None
+        return Asked(rows=read(body, self._decoder, max_rows=self._limits.max_rows))
 
-    def _infer(self, body: bytes, content: Content) -> tuple[Scored, bytes, int | None]:
-        asked = inference.read_inference(body, self._decoder, max_rows=self._limits.max_rows, header=content.header)
-        scored = self._answer(asked.rows)
-        reply, header = inference.write_inference(asked, scored.labels, scored.probabilities, name=self._name, version=self._version)
-        return scored, reply, header
+    def _infer(self, body: bytes, content: Content) -> Asked:
+        asked = inference.read_inference(body, self._decoder, max_rows=self._limits.max_rows, header=content.header, known=self._outputs)
+        return Asked(rows=asked.rows, inference=asked)
 
-    def _answer(self, rows: Rows) -> Scored:
-        probabilities = self._probabilities(rows)
+    def _write(self, asked: Asked, found: Probabilities) -> Answered:
+        """The answer to rows from what the model says of them; BrokenAnswer where that is none."""
+        probabilities = _probabilities(found)
         labels = [self._positive if value >= self._threshold else self._negative for value in probabilities]
-        return Scored(rows=rows, labels=labels, probabilities=probabilities)
-
-    def _probabilities(self, rows: Rows) -> list[float]:
-        try:
-            found: list[float] = self._runtime.score(rows.tensors).tolist()
-        except Exception as error:
-            raise BrokenAnswer(f"the model failed: {type(error).__name__}") from error
-        for row, value in enumerate(found):
-            if not 0 <= value <= 1:
-                if not -PROBABILITY_SLACK <= value <= 1 + PROBABILITY_SLACK:
-                    raise BrokenAnswer(f"the model answered {value!r} for row {row}, which is no probability")
-                found[row] = min(max(value, 0.0), 1.0)
-        return found
+        header = None
+        if asked.inference is not None:
+            body, header = inference.write_inference(asked.inference, labels, probabilities, name=self._name, version=self._version)
+        elif len(labels) == 1:
+            body = b"%b%b}]}" % (self._one_row[labels[0]], repr(probabilities[0]).encode())
+        else:
+            body = scoring.write_predictions(labels, probabilities)
+        return Answered(body=body, header=header, labels=labels, probabilities=probabilities)
 
 
-def _role(headers: dict[bytes, bytes]) -> str:
-    """What this process is for this request: Envoy marks a mirrored request by its host, and the others by a header."""
-    if headers.get(b"host", b"").partition(b":")[0].endswith(b"-shadow"):
-        return "mirror"
-    return ROLES.get(headers.get(b"x-seatrial-variant", b""), "direct")
-
-
-def _request_id(headers: dict[bytes, bytes]) -> bytes:
-    given = headers.get(b"x-request-id")
-    return given if given and SANE_ID(given) else os.urandom(16).hex().encode()
-
-
-def _is_v2(scope: Scope) -> bool:
-    return str(scope["path"]).startswith("/v2")
-
-
-async def _read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The whole body; RequestError where it has more than `limit` bytes."""
-    announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced) > limit:
-        if b"expect" not in headers:  # who asks first has not sent anything yet
-            await _discard(receive, limit)
-        raise _too_large(limit)
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message["body"]
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
-    return await _read_parts(message, receive, limit)
-
-
-async def _read_parts(message: dict[str, Any], receive: Receive, limit: int) -> bytes:
-    parts = bytearray()
-    while True:
-        if message["type"] != "http.request":
-            raise Disconnected
-        parts += message.get("body", b"")
-        if len(parts) > limit:
-            if message.get("more_body"):
-                await _discard(receive, limit)
-            raise _too_large(limit)
-        if not message.get("more_body"):
-            return bytes(parts)
-        message = await receive()
-
-
-async def _discard(receive: Receive, limit: int) -> None:
-    """Let a client finish sending, within bounds: most read no answer before, and a closed connection tells them nothing."""
-    left = DISCARD_FACTOR * limit
-    while left > 0:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        if not message.get("more_body"):
-            return
-        left -= len(message.get("body", b""))
-
-
-def _too_large(limit: int) -> RequestError:
-    return RequestError(f"the body has more than {limit} bytes; send the rows in parts", status=413)
+def _probabilities(found: Probabilities) -> list[float]:
+    values: list[float] = found.tolist()
+    for row, value in enumerate(values):
+        if not 0 <= value <= 1:
+            if not -PROBABILITY_SLACK <= value <= 1 + PROBABILITY_SLACK:
+                raise BrokenAnswer(f"the model answered {value!r} for row {row}, which is no probability")
+            values[row] = min(max(value, 0.0), 1.0)
+    return values
 
 
 def _unknown_path(path: str, name: str) -> str:
@@ -312,8 +298,11 @@ def _unknown_path(path: str, name: str) -> str:
     return f"there is nothing at {path[:100]!r}; rows are scored by POST /invocations or /v2/models/{name}/infer"
 
 
-def _allow(scope: Scope, error: RequestError) -> tuple[Header, ...]:
+def _extra(request: Request, error: RequestError) -> tuple[Header, ...]:
+    """Headers that some refusals need."""
+    if error.status == 503:
+        return (RETRY_AFTER,)
     if error.status != 405:
         return ()
-    posted = scope["path"] == "/invocations" or scope["path"].endswith("/infer")
+    posted = request.path == "/invocations" or request.path.endswith("/infer")
     return ((b"allow", b"POST" if posted else b"GET, HEAD"),)

@@ -11,10 +11,10 @@ from typing import Any
 
 from seatrial.bundle import Manifest
 from seatrial.metrics_tasks import Classes, Values
-from seatrial.serving import inference, protocols, scoring
-from seatrial.serving.app import Application, BrokenAnswer, Scored
-from seatrial.serving.content import Content
-from seatrial.serving.rows import Rows
+from seatrial.serving import inference, protocols
+from seatrial.serving.app import Application
+from seatrial.serving.batches import BrokenAnswer
+from seatrial.serving.exchange import Answered, Asked
 from seatrial.serving.runtime import Probabilities
 
 
@@ -25,38 +25,26 @@ class TaskApplication(Application):
         self._classes = manifest.target.classes
         self._outputs = inference.outputs_of(manifest)
 
-    def _invocations(self, body: bytes, content: Content) -> tuple[Scored, bytes, None]:
-        read = scoring.read_csv if content.csv else scoring.read_invocation
-        rows = read(body, self._decoder, max_rows=self._limits.max_rows)
-        return _unlogged(rows), protocols.encode({"predictions": self._predictions(self._found(rows))}), None
-
-    def _infer(self, body: bytes, content: Content) -> tuple[Scored, bytes, int | None]:
-        asked = inference.read_inference(body, self._decoder, max_rows=self._limits.max_rows, header=content.header, known=self._outputs)
-        found = self._found(asked.rows)
+    def _write(self, asked: Asked, found: Probabilities) -> Answered:
+        self._check(found, asked.rows.count)
+        if asked.inference is None:
+            return Answered(body=protocols.encode({"predictions": self._predictions(found)}))
         data: dict[str, Sequence[Any]] = {name: found.ravel().tolist() for name in self._outputs}
         if self._classes:
             data["label"] = self._runtime.labels(found)
-        reply, header = inference.write_tensors(asked, data, self._outputs, count=asked.rows.count, name=self._name, version=self._version)
-        return _unlogged(asked.rows), reply, header
+        count, name, version = asked.rows.count, self._name, self._version
+        body, header = inference.write_tensors(asked.inference, data, self._outputs, count=count, name=name, version=version)
+        return Answered(body=body, header=header)
 
-    def _found(self, rows: Rows) -> Probabilities:
-        """The runtime's answers; BrokenAnswer where the model fails or one is none."""
-        try:
-            found = self._runtime.score(rows.tensors)
-        except Exception as error:
-            raise BrokenAnswer(f"the model failed: {type(error).__name__}") from error
+    def _check(self, found: Probabilities, count: int) -> None:
+        """BrokenAnswer where one of the model's answers is none."""
         strange = (Classes(probabilities=found) if self._classes else Values(values=found)).strange
         if strange:
             kind = "no probabilities that add up to 1" if self._classes else "no finite number"
-            raise BrokenAnswer(f"the model's answers to {strange} of {rows.count} rows are {kind}")
-        return found
+            raise BrokenAnswer(f"the model's answers to {strange} of {count} rows are {kind}")
 
     def _predictions(self, found: Probabilities) -> list[dict[str, Any]]:
         if not self._classes:
             return [{"value": value} for value in found.tolist()]
         labelled = zip(self._runtime.labels(found), found.tolist(), strict=True)
         return [{"label": label, "probabilities": dict(zip(self._classes, line, strict=True))} for label, line in labelled]
-
-
-def _unlogged(rows: Rows) -> Scored:
-    return Scored(rows=rows, labels=(), probabilities=())

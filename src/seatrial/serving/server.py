@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from seatrial.bundle import load_bundle
 from seatrial.errors import BundleError, EndpointError, RequestError, SeatrialError
 from seatrial.onnx_checks import OUTPUT, OUTPUTS
 from seatrial.serving.app import Application, Limits
+from seatrial.serving.batches import size_that_pays
 from seatrial.serving.predictions import LogSettings, PredictionLog
-from seatrial.serving.rows import Decoder
+from seatrial.serving.rows import Decoder, Rows
 from seatrial.serving.runtime import Runtime
 
 GOLDEN_TOLERANCE = 1e-5
@@ -51,6 +52,7 @@ class ServerSettings:
     port: int = 8000
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
+    batch: bool = True
     log: LogSettings | None = None
 
 
@@ -65,8 +67,8 @@ def serve(settings: ServerSettings, *, announce: Callable[[str], None]) -> None:
         task = runtime.bundle.manifest.task
         if settings.log is not None and task != "binary":
             raise BundleError(f"the prediction log keeps answers of binary tasks only, this bundle's is {task}", hint="serve without a log")
-        check_golden(runtime)
-        _run(settings, runtime, listener, announce)
+        golden = check_golden(runtime)
+        _run(settings, runtime, golden, listener, announce)
     finally:
         listener.close()
         if settings.uds is not None:
@@ -84,7 +86,7 @@ class _WithoutPandas:
             raise ModuleNotFoundError("the model server does without pandas", name=name)
 
 
-def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, announce: Callable[[str], None]) -> None:
+def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: socket.socket, announce: Callable[[str], None]) -> None:
     import uvicorn
 
     from seatrial.serving.waiting import bounded
@@ -92,11 +94,12 @@ def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, an
     version, digest = settings.version, runtime.bundle.digest
     log = PredictionLog(settings.log, runtime.bundle.manifest, version=version, digest=digest) if settings.log else None
     boot = os.urandom(8).hex()
-    application = _application(runtime)(runtime, name=settings.name, version=version, boot=boot, limits=settings.limits, log=log)
+    limits = replace(settings.limits, batch=size_that_pays(runtime, golden)) if settings.batch else settings.limits
+    application = _application(runtime)(runtime, name=settings.name, version=version, boot=boot, limits=limits, log=log)
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=bounded(application.identity, application.refused, max_waiting=settings.limits.max_waiting),
+        http=bounded(application, max_waiting=settings.limits.max_waiting),
         ws="none",
         lifespan="off",
         log_level="warning",
@@ -132,8 +135,8 @@ def _application(runtime: Runtime) -> type[Application]:
     return TaskApplication
 
 
-def check_golden(runtime: Runtime) -> None:
-    """Score the bundle's golden rows as requests are scored; BundleError unless every answer is the promised one."""
+def check_golden(runtime: Runtime) -> Rows:
+    """Score the bundle's golden rows as requests are scored and give them; BundleError unless every answer is the promised one."""
     golden, output = runtime.bundle.golden, OUTPUTS[runtime.bundle.manifest.task]
     try:
         rows = Decoder(runtime.bundle.manifest).records([case["row"] for case in golden])
@@ -150,6 +153,7 @@ def check_golden(runtime: Runtime) -> None:
             raise BundleError(
                 f"golden row {row}: the model answers {answer}, its bundle promises {expected}", hint="train again: nox -s train"
             )
+    return rows
 
 
 def _promised(answer: Any) -> float | list[float]:
@@ -231,6 +235,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--max-rows", type=int, default=Limits().max_rows, help="rows in one request")
     parser.add_argument("--max-body", type=int, default=Limits().max_body, help="bytes in one request")
     parser.add_argument("--max-waiting", type=int, default=Limits().max_waiting, help="requests that may wait; the next ones get 503")
+    parser.add_argument("--deadline-seconds", type=float, default=Limits().deadline_s, help="a request that waited longer gets 503")
+    parser.add_argument("--no-batches", action="store_true", help="score requests one by one even where they wait together")
     parser.add_argument("--log", type=Path, help="folder of the prediction log (default: no log)")
     parser.add_argument("--flush-seconds", type=float, default=1.0, help="write the log this often")
     parser.add_argument("--flush-rows", type=int, default=5000, help="write the log when so many rows wait")
@@ -258,7 +264,13 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
         host=options.host,
         port=options.port or 0,
         threads=options.threads,
-        limits=Limits(max_rows=options.max_rows, max_body=options.max_body, max_waiting=options.max_waiting),
+        limits=Limits(
+            max_rows=options.max_rows,
+            max_body=options.max_body,
+            max_waiting=options.max_waiting,
+            deadline_s=options.deadline_seconds,
+        ),
+        batch=not options.no_batches,
         log=log,
     )
 

@@ -1,60 +1,150 @@
 """A bounded queue in front of the application: past it, a request is refused before it costs anything.
 
-Requests are scored one after the other, so a server that is asked for more than it can do would let everybody wait. Here at
-most so many wait; who comes then gets 503 and Retry-After at once, written without a task, without the application and without
-reading the body, so that refusing leaves the server its time for those who wait.
+Small requests wait here, without a task of their own, and are answered in the order in which they became whole: at the end of
+each pass of the event loop those that are there, a few at a time, so that new ones are heard meanwhile. At most so many wait,
+and none longer than it may. Who comes then gets 503 and Retry-After at once, where possible without even being parsed, so that
+refusing leaves the server its time for those who wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-RETRY_AFTER_S = 1
+from seatrial.serving.exchange import RETRY_AFTER, Header, Request, request_of
+
+if TYPE_CHECKING:
+    from seatrial.serving.app import Application
+
+AT_ONCE = 64
+"""So many are answered before the event loop looks for new ones."""
+PLAIN_POST = re.compile(rb"POST [^\r\n]* HTTP/1\.1\r\n").match
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})\r\n", re.IGNORECASE).findall
+SPECIAL = re.compile(rb"\r\n(?:connection|transfer-encoding|expect|upgrade|content-length[^:]) *:", re.IGNORECASE).search
+
+
+class Queue:
+    """The requests that wait in one process; all of its connections share it."""
+
+    def __init__(self, application: Application, *, max_waiting: int) -> None:
+        self._application = application
+        self._max_waiting = max_waiting
+        self._waiting: deque[tuple[RequestResponseCycle, Request]] = deque()
+        self._refusals = {kept: _refusal(application.identity, kept=kept) for kept in (False, True)}
+        self.takes = application.takes
+
+    def full(self, tasks: int) -> bool:
+        """Whether no more may wait, where `tasks` requests wait elsewhere."""
+        return len(self._waiting) + tasks >= self._max_waiting
+
+    def refusal(self, *, kept: bool) -> bytes:
+        """The whole answer to who may not wait, on a connection that is kept or closed; counts it."""
+        self._application.refused()
+        return self._refusals[kept]
+
+    def put(self, cycle: RequestResponseCycle) -> None:
+        """Let a whole request wait."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._answer)
+        scope: Any = cycle.scope
+        self._waiting.append((cycle, request_of(scope, started=time.perf_counter())))
+
+    def _answer(self) -> None:
+        """Answer the first of those who wait, whose clients are still there."""
+        taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._answer)
+        there = [(cycle, request) for cycle, request in taken if not cycle.disconnected]
+        replies = self._application.answer([(request, bytes(cycle.body)) for cycle, request in there])
+        for (cycle, request), reply in zip(there, replies, strict=True):
+            first, keep_alive = cycle.default_headers, cycle.keep_alive
+            _send(cycle, self._application.in_http(request, reply, first=first, keep_alive=keep_alive))
+
+
+def _send(cycle: RequestResponseCycle, answer: bytes) -> None:
+    """Write a whole answer, and let the connection go on or end."""
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.write(answer)
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, whose tasks are the requests that wait; `bounded` makes one that knows its limit and its refusal.
+    """uvicorn's protocol with a queue for small requests; the others have tasks, which count as waiting too."""
 
-    `refusal` is the whole answer on a connection that is closed, and on one that is kept.
-    """
+    queue: Queue
+    _held: RequestResponseCycle | None = None
+    """The request that will wait as soon as its body is whole."""
+    _inside = False
+    """Whether a part of a request was parsed, and its rest is still to come."""
 
-    max_waiting = 2_048
-    refusal = (b"", b"")
-    count: Callable[[], None] = staticmethod(lambda: None)
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, or refuse it as it stands."""
+        if self.queue.full(len(self.tasks)) and self._between() and _is_one_post(data):
+            self.transport.write(self.queue.refusal(kept=True))
+        else:
+            super().data_received(data)
+
+    def _between(self) -> bool:
+        """Whether nothing is under way on this connection."""
+        return not self._inside and (self.cycle is None or self.cycle.response_complete)
+
+    def on_message_begin(self) -> None:
+        """Called by the parser at a request's first byte."""
+        self._inside = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Called by the parser once the body is whole."""
+        self._inside = False
+        super().on_message_complete()
+        if self._held is not None and self._held is self.cycle:
+            self._held = None
+            self.queue.put(self.cycle)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Start a request, or refuse it; what is asked by GET (health, metrics) is always answered."""
-        if len(self.tasks) < self.max_waiting or self.scope["method"] != "POST":
+        """Start a request, let it wait, or refuse it; what is asked by GET (health, metrics) is always answered."""
+        scope: Any = cycle.scope
+        if scope["method"] == "POST" and self.queue.full(len(self.tasks)):
+            _send(cycle, self.queue.refusal(kept=cycle.keep_alive))
+        elif self.flow.write_paused or not self.queue.takes(scope):
             super()._start_asgi_task(cycle, app)
+        elif cycle.more_body:
+            self._held = cycle
         else:
-            self._refuse(cycle)
-
-    def _refuse(self, cycle: RequestResponseCycle) -> None:
-        """Answer on the spot; a body that is still to come is read and forgotten."""
-        self.count()
-        cycle.response_started = cycle.response_complete = True
-        self.transport.write(self.refusal[cycle.keep_alive])
-        if not cycle.keep_alive:
-            self.transport.close()
-        cycle.on_response()
+            self.queue.put(cycle)
 
 
-def bounded(headers: Sequence[tuple[bytes, bytes]], count: Callable[[], None], *, max_waiting: int) -> type[HttpToolsProtocol]:
-    """The protocol of a server; `headers` go with each refusal, `count` is called at each."""
+def _is_one_post(data: bytes) -> bool:
+    """Whether these bytes are one whole request, to be answered on a connection that is kept, with nothing special about it."""
+    head = data.find(b"\r\n\r\n")
+    if head < 0 or not PLAIN_POST(data):
+        return False
+    lines = data[: head + 2]
+    lengths = LENGTH(lines)
+    return len(lengths) == 1 and len(data) == head + 4 + int(lengths[0]) and not SPECIAL(lines)
+
+
+def _refusal(headers: Sequence[Header], *, kept: bool) -> bytes:
     body = b'{"error":{"message":"too many requests wait; ask again after a second","column":null,"row":null}}'
     own = [
         *headers,
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"%d" % RETRY_AFTER_S),
+        RETRY_AFTER,
+        (b"connection", b"keep-alive" if kept else b"close"),
     ]
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in own)
+    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, body)
 
-    def refusal(connection: bytes) -> bytes:
-        lines = b"".join(b"%b: %b\r\n" % pair for pair in [*own, (b"connection", connection)])
-        return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, body)
 
-    answers = (refusal(b"close"), refusal(b"keep-alive"))
-    return type("Protocol", (BoundedProtocol,), {"max_waiting": max_waiting, "refusal": answers, "count": staticmethod(count)})
+def bounded(application: Application, *, max_waiting: int) -> type[HttpToolsProtocol]:
+    """The protocol of a server that answers with `application`."""
+    return type("Protocol", (BoundedProtocol,), {"queue": Queue(application, max_waiting=max_waiting)})
