@@ -159,6 +159,7 @@ class Controller:
             self._end(PROMOTED)
             self.endpoint.ensure(self.variants(self.state))
             self.settle()
+        self.report()
 
     def _crown(self, state: State, new: Pin, *, resumed: bool) -> str | None:
         """Move `previous` and `champion`; gives the reason where they did not move."""
@@ -187,6 +188,13 @@ class Controller:
             self.withdraw()
             self._end(ROLLED_BACK)
             self.settle()
+        self.report()
+
+    def report(self) -> None:
+        """Write the page about the rollout that ended."""
+        from seatrial.rollout_page import write_rollout_page
+
+        write_rollout_page(self.project, self.say)
 
     def withdraw(self) -> None:
         """The part of a way back that clients see: route, then processes."""

@@ -308,4 +308,5 @@ def _record(desk: Controller, plan: Plan) -> Verdict | None:
         return None
     verdict = rollout_verdict(plan, desk.ended)
     verdict.save(desk.project.verdict("rollout"))
+    desk.report()
     return verdict

@@ -11,6 +11,7 @@ from seatrial.operators import expire, listen
 from seatrial.plan import Plan
 from seatrial.rollout import Action, Decision, advance
 from seatrial.rollout_state import Phase
+from seatrial.samples import record_sample
 
 if TYPE_CHECKING:
     from seatrial.tools import Tools
@@ -43,6 +44,7 @@ def tick(desk: Controller, tools: Tools, plan: Plan, *, save: bool) -> Decision:
     if save or decision.action is not Action.WAIT:
         desk.save(decision.reason, decision.state)
     desk.state = replace(decision.state, lease=desk.state.lease)
+    record_sample(desk.project.home, decision.state, decision, tools.clock.wall())
     tools.show(plan, decision)
     if decision.action not in (Action.WAIT, Action.HOLD):
         _act(desk, tools, plan, decision)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from seatrial.errors import BusyError
 from seatrial.files import canonical_json, locked, sync_folder
@@ -65,6 +65,37 @@ def read_last(path: Path) -> Reading:
             return Reading(record=record, end=start + end, torn=end != len(data))
         end -= len(line)
     return Reading(torn=bool(data))
+
+
+def read_records(path: Path, *, start: int = 0) -> Iterator[Record]:
+    """Every whole record from the byte `start`, oldest first, one at a time; what cannot be read is left out. Without a file, none."""
+    return (record for record in map(_parse, _lines(path, start)) if record is not None)
+
+
+def read_rollout(path: Path, id: str) -> Iterator[Record]:
+    """The records of one rollout, and the one after it, which says how it ended; lines about others are not even parsed."""
+    mark, near = canonical_json({"id": id})[1:-1], False
+    for line in _lines(path, 0):
+        mine = mark in line
+        record = _parse(line) if mine or near else None
+        if record is not None:
+            yield record
+        near = mine
+
+
+def _lines(path: Path, start: int) -> Iterator[bytes]:
+    """The lines of a file, no more than TAIL_BYTES of each: what is longer is no record."""
+    try:
+        stream: IO[bytes] = path.open("rb")
+    except FileNotFoundError:
+        return
+    with stream:
+        stream.seek(start)
+        begins = True
+        while line := stream.readline(TAIL_BYTES):
+            if begins:
+                yield line
+            begins = line.endswith(b"\n")
 
 
 def _parse(line: bytes) -> Record | None:
