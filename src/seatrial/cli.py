@@ -24,6 +24,7 @@ COMMANDS = {
     "noise": "train with other luck, and show by how much each metric moves",
     "deploy": "take the gated challenger live, step by step",
     "status": "show what serves, with which weight",
+    "history": "what was champion when, who promoted it, on what evidence",
     "tick": "decide once about the rollout that is under way, for cron and CI",
     "approve": "say yes to the challenger that waits for a person",
     "pause": "stop a rollout from advancing",

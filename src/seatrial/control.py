@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from seatrial.anchor import promotion, settle_anchor
 from seatrial.errors import BusyError, EndpointError, RegistryError
+from seatrial.notify import Notifier
 from seatrial.plan import Plan
 from seatrial.rollout_state import Lease, Phase, Pin, State, exposure, finish, give_up
 from seatrial.verdict import Outcome
@@ -90,6 +91,7 @@ class Controller:
         self._wall = wall
         self._lease = lease
         self._who = who
+        self._notify = Notifier(project, say)
 
     def save(self, event: str, state: State) -> None:
         """Make `state` durable, and this controller's."""
@@ -97,6 +99,7 @@ class Controller:
         lease = self._lease(settings.rollout.lease_s) if self._lease and state.phase in LEASED else None
         state = replace(state, environment=settings.environment, model=settings.registered_model, lease=lease)
         self._journal.append(event, state.to_dict(), time=self._wall())
+        self._notify(event, self.state, state)
         self.state = state
 
     def variants(self, state: State, *, challenger: bool = True) -> tuple[Variant, ...]:

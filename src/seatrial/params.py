@@ -208,6 +208,24 @@ class Monitor(Section, frozen=True, kw_only=True):
     drift: Drift = Drift()
 
 
+class Notify(Section, frozen=True, kw_only=True):
+    """Which changes of a rollout are told, and where the addresses stand: an environment variable's name, or a file's path (with a `/`).
+
+    Addresses are secrets, so none stands here.
+    """
+
+    on: tuple[Literal["started", "held", "advanced", "promoted", "rolled_back", "error"], ...] = ()
+    urls_from: Text = "SEATRIAL_NOTIFY_URLS"
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10
+
+    def __post_init__(self) -> None:
+        """Refuse an address, whose tokens would be in git, and what is neither a variable's name nor a path."""
+        if "://" in self.urls_from:
+            raise PlacedError("an address is a secret: name the environment variable, or the file of mode 0600, that holds it", "urls_from")
+        if "/" not in self.urls_from and not self.urls_from.replace("_", "A").isalnum():
+            raise PlacedError("expected the name of an environment variable, or the path of a file, with a / in it", "urls_from")
+
+
 class Compute(Section, frozen=True, kw_only=True):
     """Where work runs."""
 
@@ -225,6 +243,7 @@ class Settings(Section, frozen=True, kw_only=True):
     gate: Gate = Gate()
     rollout: Rollout = Rollout()
     monitor: Monitor = Monitor()
+    notify: Notify = Notify()
     compute: Compute = Compute()
     environment: str = "local"
 

@@ -1,0 +1,39 @@
+"""The registry's ledger as it was written: one MLflow run for each rollout that ended, read through MLflow's client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from seatrial.adapters.registry import registry_uri, tracking_client
+from seatrial.errors import RegistryError
+
+if TYPE_CHECKING:
+    from seatrial.project import Project
+
+PAGE = 1000
+PREFIX = "seatrial."
+
+
+def read_ledger(project: Project) -> tuple[Mapping[str, str], ...]:
+    """The ledger's lines, oldest first, each as its tags without their prefix; RegistryError where it cannot be read."""
+    from mlflow.exceptions import MlflowException
+
+    client, name = tracking_client(registry_uri(project)), f"{project.settings.registered_model}.rollouts"
+    lines, token = [], None
+    try:
+        experiment = client.get_experiment_by_name(name)
+        while experiment is not None:
+            order = ["attributes.start_time ASC"]
+            found = client.search_runs([experiment.experiment_id], order_by=order, max_results=PAGE, page_token=token)
+            lines += [_line(run.data.tags) for run in found]
+            token = found.token
+            if not token:
+                break
+    except MlflowException as error:
+        raise RegistryError(f"the ledger cannot be read: {str(error).splitlines()[0]}", hint="leave out --registry, or ask again") from None
+    return tuple(lines)
+
+
+def _line(tags: Mapping[str, str]) -> Mapping[str, str]:
+    return {key.removeprefix(PREFIX): value for key, value in tags.items() if key.startswith(PREFIX)}
