@@ -12,7 +12,12 @@ def status(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-<<<<<<< HEAD
+def history(session: nox.Session) -> None:
+    """Show every rollout, or what was champion when (`-- --at 2026-11-20T10:00`)."""
+    run(session, "seatrial", "history", *session.posargs)
+
+
+@nox.session(default=False)
 def tick(session: nox.Session) -> None:
     """Decide once about the rollout that is under way: for cron and CI."""
     run(session, "seatrial", "tick", *session.posargs)
@@ -46,11 +51,6 @@ def promote(session: nox.Session) -> None:
 def abort(session: nox.Session) -> None:
     """End the rollout that is under way; all traffic returns to the champion."""
     run(session, "seatrial", "abort", *session.posargs)
-=======
-def history(session: nox.Session) -> None:
-    """Show every rollout, or what was champion when (`-- --at 2026-11-20T10:00`)."""
-    run(session, "seatrial", "history", *session.posargs)
->>>>>>> 50872d9 (Ask the past who was champion when, and tell people of each change of a rollout)
 
 
 @nox.session(default=False)

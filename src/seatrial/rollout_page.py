@@ -63,9 +63,9 @@ def _write(project: Project, id: str | None) -> Path | None:
 
 def planned_steps(project: Project) -> tuple[records.Exposure, ...]:
     """What each step of the plan of params.yaml gives the challenger."""
-    from seatrial.rollout_state import Plan
+    from seatrial.plan import Plan
 
-    return tuple(getattr(step, "exposure", step) for step in Plan.of(project.settings.rollout).steps)
+    return tuple(step.exposure for step in Plan.of(project.settings.rollout).steps)
 
 
 def _limit(project: Project, samples: Sequence[Mapping[str, Any]]) -> float | None:
