@@ -171,8 +171,9 @@ class Application:
         return self._page
 
     def _render_metrics(self) -> bytes:
-        written, lost = (self._log.written, self._log.lost) if self._log else (0, 0)
-        return self.metrics.render(log_written=written, log_dropped=lost)
+        log = self._log
+        written, dropped, lost = (log.written, log.lost, log.lost_before) if log else (0, 0, 0)
+        return self.metrics.render(log_written=written, log_dropped=dropped, log_lost=lost)
 
     async def _score(
         self,
@@ -210,6 +211,7 @@ class Application:
                     size=len(body),
                 )
             )
+            asyncio.get_running_loop().call_soon(self._log.sent, rows.count)  # in the loop's next turn, when the answer is written
         return reply, header
 
     def _invocations(self, body: bytes, content: Content) -> tuple[Scored, bytes, None]:

@@ -28,7 +28,7 @@ class Metrics:
         for position in unusual:
             self._unusual[position] += 1
 
-    def render(self, *, log_written: int = 0, log_dropped: int = 0) -> bytes:
+    def render(self, *, log_written: int = 0, log_dropped: int = 0, log_lost: int = 0) -> bytes:
         """The text format of Prometheus."""
         unseen = self._by_column("category")
         outside = self._by_column("number", "integer")
@@ -45,6 +45,12 @@ class Metrics:
             ("seatrial_out_of_range_total", "counter", "Numbers outside the range of training.", outside),
             ("seatrial_log_rows_written_total", "counter", "Rows in the prediction log.", {"": log_written}),
             ("seatrial_log_rows_dropped_total", "counter", "Rows that the prediction log could not keep.", {"": log_dropped}),
+            (
+                "seatrial_log_rows_lost_total",
+                "counter",
+                "Rows that killed servers took along, as this one found at its start.",
+                {"": log_lost},
+            ),
         )
         return "".join(_family(*family) for family in families).encode()
 

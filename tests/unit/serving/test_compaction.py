@@ -87,9 +87,8 @@ def test_columns_that_some_parts_lack_are_missing_there(day):
 
 def test_many_parts_are_merged_in_bounded_portions(day, monkeypatch):
     monkeypatch.setattr(compaction, "MOST", 20)
-    monkeypatch.setattr(compaction, "FEWEST", 5)
     before = ids(day)
-    compact(day, now=NOW)
+    compact(day, now=NOW, fewest=5)
     assert len(list(day.glob("*.parquet"))) == 3
     assert ids(day) == before
 
@@ -142,7 +141,6 @@ def test_while_another_server_is_at_it_nothing_is_done(day):
 
 def test_a_reader_that_loses_parts_to_a_merge_lists_again(day, monkeypatch):
     before, read = ids(day), pl.read_parquet
-    monkeypatch.setattr(compaction, "SETTLED_S", -time.time())
 
     def read_late(path, **options):
         compact(day, now=NOW)
