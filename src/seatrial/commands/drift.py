@@ -116,6 +116,7 @@ def drift(project: Project, selection: Selection) -> tuple[Verdict, bool]:
 
 def _case(project: Project, selection: Selection) -> _Case:
     from seatrial.adapters.registry import read_alias
+    from seatrial.serving.log_store import log_store
     from seatrial.serving.predictions import parts, read_log
 
     champion = read_alias(project, "champion")
@@ -124,9 +125,9 @@ def _case(project: Project, selection: Selection) -> _Case:
         raise RegistryError(f"{name!r} has no champion yet, so there is nothing to compare with", hint="take one live: nox -s gate deploy")
     bundle = _live_bundle(project, champion)
     reference = _check_reference(project, champion, bundle)
-    folder = project.home / "log"
-    names = [f"{part.parent.name}/{part.name}" for part in parts(folder, since=selection.since)]
-    rows, window = select_rows(read_log(folder, since=selection.since), bundle, selection, project.settings.monitor.drift)
+    folder, store = project.home / "log", log_store(project)
+    names = [f"{part.parent.name}/{part.name}" for part in parts(folder, since=selection.since, store=store)]
+    rows, window = select_rows(read_log(folder, since=selection.since, store=store), bundle, selection, project.settings.monitor.drift)
     subject = {
         "bundle": bundle.digest,
         "reference": reference,

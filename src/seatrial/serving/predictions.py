@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from seatrial.bundle import Manifest
@@ -29,6 +29,8 @@ from seatrial.serving.losses import Counters, opened, settle, told
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from seatrial.serving.log_store import LogStore
 
 OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated", "id", "label", "probability", "latency_ms")
 HOUSEKEEPING_SECONDS = 600
@@ -300,15 +302,15 @@ def _remove_folder(folder: Path) -> None:
         return  # another server put a part there, or removed it first
 
 
-def read_log(folder: Path, *, since: dt.datetime | None = None) -> pl.DataFrame:
-    """All rows of the log below `folder` in order of time; with `since` (aware) only those from then on.
+def read_log(folder: Path, *, since: dt.datetime | None = None, store: LogStore | None = None) -> pl.DataFrame:
+    """All rows of the log below `folder`, and of what was taken to `store`, in order of time; with `since` (aware) only from then on.
 
     Versions may have different inputs: a column that a part lacks is null there. No parts give an empty frame with the log's
-    own columns. Raises DataError naming a part that is no Parquet file.
+    own columns. Raises DataError naming a part that is no Parquet file, or saying why the store cannot be read.
     """
     import polars as pl
 
-    frames = _frames(folder, since)
+    frames = _frames(folder, since, store)
     if not frames:
         return _empty()
     log = pl.concat(frames, how="diagonal_relaxed")
@@ -317,34 +319,45 @@ def read_log(folder: Path, *, since: dt.datetime | None = None) -> pl.DataFrame:
     return wanted.sort(time_column, maintain_order=True)
 
 
-def _frames(folder: Path, since: dt.datetime | None) -> list[pl.DataFrame]:
-    """Every part's rows; listed again where some were merged or removed meanwhile."""
+def _frames(folder: Path, since: dt.datetime | None, store: LogStore | None) -> list[pl.DataFrame]:
+    """Every part's rows; listed again where some were merged, taken away or removed meanwhile."""
     found: list[pl.DataFrame | None] = []
     for _ in range(READ_TRIES):
-        found = [_read_part(path) for path in parts(folder, since=since)]
+        found = [_read_part(path, store) for path in parts(folder, since=since, store=store)]
         if all(frame is not None for frame in found):
             break
     return [frame for frame in found if frame is not None]
 
 
-def parts(folder: Path, *, since: dt.datetime | None = None) -> list[Path]:
-    """The log's whole parts, day by day; days before `since` are left out."""
+def parts(folder: Path, *, since: dt.datetime | None = None, store: LogStore | None = None) -> list[PurePath]:
+    """The log's whole parts, day by day; days before `since` are left out. A Path lies on the disk, any other PurePath in the store.
+
+    A part keeps its name when it is taken to the store, and goes from the disk after that: the disk is listed first, so that none
+    is missed, and what is in both places stands here once.
+    """
     first = None if since is None else since.astimezone(dt.UTC).date()
     days = sorted(path for path in folder.glob("date=*") if (day := _day(path)) and (first is None or day >= first))
     found = [path for day in days for path in sorted(day.glob("[!.]*.parquet"))]
     twice = superseded(found)
-    return [path for path in found if path not in twice]
+    local: dict[PurePath, PurePath] = {PurePath(path.parent.name, path.name): path for path in found if path not in twice}
+    stored = store.parts(since=first) if store else []
+    both = {part: part for part in stored} | local
+    return [both[name] for name in sorted(both)]
 
 
-def _read_part(path: Path) -> pl.DataFrame | None:
+def _read_part(part: PurePath, store: LogStore | None) -> pl.DataFrame | None:
+    """A part's rows; None where it was removed since it was listed."""
     import polars as pl
 
+    source = part if isinstance(part, Path) else store.read(part) if store else None
+    if source is None:
+        return None
     try:
-        return pl.read_parquet(path, hive_partitioning=False)
+        return pl.read_parquet(source, hive_partitioning=False)
     except FileNotFoundError:
-        return None  # removed since the folder was listed
+        return None
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"the prediction log's part {path.parent.name}/{path.name} cannot be read: {error}", hint="move it away") from None
+        raise DataError(f"the prediction log's part {part.parent.name}/{part.name} cannot be read: {error}", hint="move it away") from None
 
 
 def _empty() -> pl.DataFrame:

@@ -111,14 +111,15 @@ def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, an
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    # uvicorn raises the signal again once it has drained: SIGTERM is an orderly end here, not a death.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    server = uvicorn.Server(config)
+    # SIGTERM is an orderly end here, not a death: before uvicorn listens to it, and when uvicorn raises it again once it has drained.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     if log is not None:
         log.start()
     try:
         listener.listen(BACKLOG)
         announce(address(settings))
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         if log is not None:
             log.close()

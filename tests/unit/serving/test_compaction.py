@@ -1,6 +1,5 @@
 import json
 import os
-import time
 
 import polars as pl
 import pyarrow.parquet as pq
