@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seatrial.adapters.envoy import read_clusters
 from seatrial.adapters.sockets import UnixConnection
@@ -15,9 +15,6 @@ from seatrial.bundle import load_bundle
 from seatrial.errors import EndpointError
 from seatrial.rollout_state import Pairs, Pin, Smoke
 from seatrial.serving.compaction import superseded
-
-if TYPE_CHECKING:
-    import polars as pl
 
 TOLERANCE = 1e-5
 TIMEOUT_S = 5.0
@@ -84,6 +81,8 @@ def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float)
     """
     import polars as pl
 
+    from seatrial.serving.pairs import own_columns, paired
+
     def answers(version: int) -> list[Path]:
         recent = [path for path in log.glob(f"date=*/{version}-*.parquet") if path.stat().st_mtime >= since]
         twice = superseded(recent)  # a merged part is as new as the newest that it holds
@@ -93,19 +92,9 @@ def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float)
         sides = [answers(champion), answers(challenger)]
         if not all(sides):
             return Pairs(asked=0, differing=0)
-        own = ["request_id", "time", "variant", "label"]
         first = pl.lit(int(since * 1e6)).cast(pl.Datetime("us", "UTC"))  # a merged part holds older rows too
-        one, other = (pl.read_parquet(side, columns=own).filter(pl.col("time") >= first) for side in sides)
+        one, other = (pl.concat([own_columns(path) for path in side]).filter(pl.col("time") >= first).collect() for side in sides)
     except (OSError, pl.exceptions.PolarsError):
         return None
-    mirrored = _answered_once(other.filter(pl.col("variant") == "mirror"))
-    both = _answered_once(one).join(mirrored, on=["request_id", "row"], suffix="_mirror")
+    both = paired(one, other)
     return Pairs(asked=both.height, differing=both.filter(pl.col("label") != pl.col("label_mirror")).height)
-
-
-def _answered_once(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of requests that were answered once, numbered within their request; a repeated id would pair at random."""
-    import polars as pl
-
-    once = rows.filter(pl.col("time").n_unique().over("request_id") == 1)
-    return once.with_columns(row=pl.int_range(pl.len()).over("request_id"))

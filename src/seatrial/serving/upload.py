@@ -163,7 +163,7 @@ class Uploader:
 def access(root: Path, uri: str, env: Mapping[str, str]) -> bytes:
     """What the program may use to reach the store, for a file that only its owner reads."""
     environment = {name: value for name, value in env.items() if name.startswith(AWS) or name in PROXIES}
-    return pretty_json({"environment": environment, "remote": remote_settings(root, uri)})
+    return pretty_json({"uri": uri, "environment": environment, "remote": remote_settings(root, uri)})
 
 
 def command(log: Path, uri: str, access_file: Path, *, keep_days: int, keep_local: float) -> tuple[str, ...]:
