@@ -10,14 +10,14 @@ from tests.bundles import make_bundle
 
 
 @contextlib.contextmanager
-def served(folder, *, name="leavers", version="3"):
+def served(folder, *, name="leavers", version="3", options=()):
     """The port of a server with a small bundle, until the end of the block; it has to end well."""
     make_bundle(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     named = ["--bundle", str(folder), "--digest", read_digest(folder), "--version", version, "--name", name]
-    command = [sys.executable, "-m", "seatrial.serving.server", *named, "--port", str(port)]
+    command = [sys.executable, "-m", "seatrial.serving.server", *named, "--port", str(port), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline().startswith("ready")

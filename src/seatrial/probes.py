@@ -18,6 +18,7 @@ from seatrial.serving.compaction import superseded
 
 TOLERANCE = 1e-5
 TIMEOUT_S = 5.0
+ASKED = ("request_id", "time", "variant", "label")
 HEADERS = {"content-type": "application/json", "x-seatrial-simulated": "1"}
 
 
@@ -93,7 +94,7 @@ def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float)
         if not all(sides):
             return Pairs(asked=0, differing=0)
         first = pl.lit(int(since * 1e6)).cast(pl.Datetime("us", "UTC"))  # a merged part holds older rows too
-        one, other = (pl.concat([own_columns(path) for path in side]).filter(pl.col("time") >= first).collect() for side in sides)
+        one, other = (pl.concat([own_columns(path, ASKED) for path in side]).filter(pl.col("time") >= first).collect() for side in sides)
     except (OSError, pl.exceptions.PolarsError):
         return None
     both = paired(one, other)

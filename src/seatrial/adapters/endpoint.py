@@ -286,7 +286,7 @@ class LocalEndpoint:
         self._await_envoy(parts)
 
     def _start_upload(self, parts: _Parts) -> None:
-        """Start what takes the log to its store, or start it again where its settings or credentials are others; stop it without a store."""
+        """Start what takes the log to its store, again where its settings or credentials are others; without a store, stop it."""
         uri, log = self._log.uri, self._home / "log"
         if uri is None:
             parts.supervisor.remove(UPLOAD)

@@ -52,11 +52,12 @@ class Disconnected(Exception):  # noqa: N818 - nobody is there to be answered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one request may ask for, and how many may wait."""
+    """How much one request may ask for, how many may wait, and how long one may take to arrive."""
 
     max_rows: int = 10_000
     max_body: int = 10 * 2**20
     max_waiting: int = 2_048
+    read_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +195,7 @@ class Application:
         else:
             scored, reply, header = await asyncio.get_running_loop().run_in_executor(None, answer, body, content)
         rows = scored.rows
-        self.metrics.answered(rows.count, rows.unusual)
+        self.metrics.answered(rows.count, rows.unusual, rows.unknown)
         if self._log is not None and rows.count and self._log.keeps(request_id):
             self._log.append(
                 Entry(

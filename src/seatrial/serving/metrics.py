@@ -17,14 +17,16 @@ class Metrics:
     def __init__(self, manifest: Manifest, *, version: str, digest: str) -> None:
         self.requests: Counter[int] = Counter()
         self.rows = 0
+        self.unknown = 0
         self._columns = manifest.inputs
         self._unusual = [0] * len(manifest.inputs)
         self._version = version
         self._digest = digest
 
-    def answered(self, count: int, unusual: Sequence[int]) -> None:
-        """Count the rows of one answered request; `unusual` as in Rows."""
+    def answered(self, count: int, unusual: Sequence[int], unknown: int = 0) -> None:
+        """Count the rows of one answered request; `unusual` and `unknown` as in Rows."""
         self.rows += count
+        self.unknown += unknown
         for position in unusual:
             self._unusual[position] += 1
 
@@ -43,6 +45,7 @@ class Metrics:
             ("seatrial_rows_total", "counter", "Rows answered.", {"": self.rows}),
             ("seatrial_unseen_categories_total", "counter", "Values of a category that training never saw.", unseen),
             ("seatrial_out_of_range_total", "counter", "Numbers outside the range of training.", outside),
+            ("seatrial_unknown_columns_total", "counter", "Values in columns that the model does not read.", {"": self.unknown}),
             ("seatrial_log_rows_written_total", "counter", "Rows in the prediction log.", {"": log_written}),
             ("seatrial_log_rows_dropped_total", "counter", "Rows that the prediction log could not keep.", {"": log_dropped}),
             (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ROWS = 1_000_000
 """Of both versions' answers that are in memory at a time: a row without its inputs takes some 150 bytes."""
 
+JOINED = ("request_id", "row", "time", "label", "probability", "label_mirror", "probability_mirror")
 READ = ("request_id", "time", "version", "variant", "label", "probability")
 
 
@@ -51,25 +52,24 @@ def joined(
         for portion in range(portions):
             chosen = log.filter(pl.col("request_id").hash(seed=0) % portions == portion).collect(engine="streaming")
             own = chosen.filter((pl.col("version") == str(champion)) & (pl.col("variant") != "mirror"))
-            yield paired(own, chosen.filter(pl.col("version") == str(challenger)))
+            yield paired(own, chosen.filter(pl.col("version") == str(challenger))).select(JOINED)
 
 
 def paired(own: pl.DataFrame, mirrored: pl.DataFrame) -> pl.DataFrame:
-    """The answers of two versions joined by request id and row; of `mirrored` only what came over the mirror."""
+    """The answers of two versions joined by request id and row; columns of `mirrored`, of which the mirror's count, end in _mirror."""
     import polars as pl
 
     other = _answered_once(mirrored.filter(pl.col("variant") == "mirror"))
-    both = _answered_once(own).join(other, on=["request_id", "row"], suffix="_mirror")
-    return both.select("request_id", "row", "time", "label", "probability", "label_mirror", "probability_mirror")
+    return _answered_once(own).join(other, on=["request_id", "row"], suffix="_mirror")
 
 
-def own_columns(path: Path) -> pl.LazyFrame:
+def own_columns(path: Path, names: Sequence[str] = READ) -> pl.LazyFrame:
     """The log's own columns of one part, by their plain names, whatever they are called beside this model's inputs."""
     import polars as pl
 
     scanned = pl.scan_parquet(path, hive_partitioning=False)
-    names = scanned.collect_schema().names()
-    return scanned.select(pl.col(f"seatrial_{name}" if f"seatrial_{name}" in names else name).alias(name) for name in READ)
+    stored = scanned.collect_schema().names()
+    return scanned.select(pl.col(f"seatrial_{name}" if f"seatrial_{name}" in stored else name).alias(name) for name in names)
 
 
 def _scanned(folder: Path, scratch: Path, since: dt.datetime | None, store: LogStore | None) -> list[pl.LazyFrame]:

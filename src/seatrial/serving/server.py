@@ -96,7 +96,12 @@ def _run(settings: ServerSettings, runtime: Runtime, listener: socket.socket, an
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=bounded(application.identity, application.refused, max_waiting=settings.limits.max_waiting),
+        http=bounded(
+            application.identity,
+            application.refused,
+            max_waiting=settings.limits.max_waiting,
+            read_seconds=settings.limits.read_seconds,
+        ),
         ws="none",
         lifespan="off",
         log_level="warning",
@@ -232,6 +237,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--max-rows", type=int, default=Limits().max_rows, help="rows in one request")
     parser.add_argument("--max-body", type=int, default=Limits().max_body, help="bytes in one request")
     parser.add_argument("--max-waiting", type=int, default=Limits().max_waiting, help="requests that may wait; the next ones get 503")
+    parser.add_argument("--read-seconds", type=float, default=Limits().read_seconds, help="cut off who takes longer to send a request")
     parser.add_argument("--log", type=Path, help="folder of the prediction log (default: no log)")
     parser.add_argument("--flush-seconds", type=float, default=1.0, help="write the log this often")
     parser.add_argument("--flush-rows", type=int, default=5000, help="write the log when so many rows wait")
@@ -259,7 +265,9 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
         host=options.host,
         port=options.port or 0,
         threads=options.threads,
-        limits=Limits(max_rows=options.max_rows, max_body=options.max_body, max_waiting=options.max_waiting),
+        limits=Limits(
+            max_rows=options.max_rows, max_body=options.max_body, max_waiting=options.max_waiting, read_seconds=options.read_seconds
+        ),
         log=log,
     )
 
