@@ -57,6 +57,14 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head > LONGEST_HEAD:
                 self._cut_off(431, f"the request's head has more than {LONGEST_HEAD} bytes")
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that will send no more still gets its answers; the connection ends with the last."""
+        cycle = self.cycle
+        if not self._whole or cycle is None or cycle.response_complete:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def on_message_begin(self) -> None:
         """A request's first byte is there."""
         self._whole, self._in_head, self._head = False, True, 0
