@@ -294,7 +294,7 @@ class LocalEndpoint:
             return
         from seatrial.serving.upload import access, command
 
-        known = access(self._root, uri, self._env)
+        known = access(self._root, uri, self._env, keep_days=self._log.keep_days)
         line = command(log, uri, parts.access, keep_days=self._log.keep_days, keep_local=self._settings.step_deadline_s + KEPT_LONGER_S)
         program = Program(name=UPLOAD, command=line, log=parts.folder / "logs" / f"{UPLOAD}.log")
         same = parts.access.exists() and parts.access.read_bytes() == known

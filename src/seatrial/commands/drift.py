@@ -70,7 +70,18 @@ def run(project: Project, options: argparse.Namespace) -> int:
         raise UsageError(f"--last is {options.last}: it is a number of rows, 1 or more")
     verdict, recorded = drift(project, Selection(since=since, last=options.last, only=options.only))
     print_verdict(verdict, title="drift", path="metrics/drift.json", recorded=recorded)
+    _print_losses(project)
     return verdict.outcome.exit_code
+
+
+def _print_losses(project: Project) -> None:
+    """Say how many answered rows nobody can judge, because a killed server took them along."""
+    from seatrial.serving.losses import log_losses
+
+    lost = log_losses(project.home / "log")
+    if lost:
+        rows, times = sum(loss.rows for loss in lost), len(lost)
+        print(f"drift: {rows:,} answered rows are not in the log, lost in {times} end{'s' * (times > 1)} of a server (log/losses.jsonl)")
 
 
 def parse_since(text: str, *, now: dt.datetime) -> dt.datetime:

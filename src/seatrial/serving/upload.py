@@ -160,10 +160,10 @@ class Uploader:
             print(f"prediction log: the state of the upload cannot be written: {error}", file=sys.stderr, flush=True)
 
 
-def access(root: Path, uri: str, env: Mapping[str, str]) -> bytes:
-    """What the program may use to reach the store, for a file that only its owner reads."""
+def access(root: Path, uri: str, env: Mapping[str, str], *, keep_days: int = 30) -> bytes:
+    """What the program may use to reach the store, for a file that only its owner reads; other bytes ask for another start."""
     environment = {name: value for name, value in env.items() if name.startswith(AWS) or name in PROXIES}
-    return pretty_json({"uri": uri, "environment": environment, "remote": remote_settings(root, uri)})
+    return pretty_json({"uri": uri, "keep_days": keep_days, "environment": environment, "remote": remote_settings(root, uri)})
 
 
 def command(log: Path, uri: str, access_file: Path, *, keep_days: int, keep_local: float) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.files import locked
 from seatrial.serving import compaction
-from seatrial.serving.compaction import FEWEST, HOLDS, compact
+from seatrial.serving.compaction import FEWEST, HOLDS, claim, claim_of, compact
 from seatrial.serving.predictions import parts, read_log
 
 NOW = 2_000_000_000.0
@@ -154,3 +154,15 @@ def test_a_merged_part_names_what_it_holds(day):
     compact(day, now=NOW)
     (merged,) = day.glob("*.parquet")
     assert json.loads(pq.read_schema(merged).metadata[HOLDS]) == names
+
+
+def test_what_is_claimed_is_not_merged_and_what_is_young_is_not_claimed(day):
+    young = write(day, "3-17-900000", age=10.0, **rows(900))
+    claimed = claim(day, now=NOW)
+    assert len(claimed) == FEWEST
+    assert young not in claimed
+    assert compact(day, now=NOW) == 0
+    assert claim(day, now=NOW) == claimed
+    claim_of(claimed[0]).unlink()
+    claim_of(claimed[1]).unlink()
+    assert compact(day, now=NOW, fewest=2) == 2

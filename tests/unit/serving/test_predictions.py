@@ -11,6 +11,7 @@ import pytest
 from seatrial.bundle import Input
 from seatrial.errors import DataError
 from seatrial.serving.compaction import compact
+from seatrial.serving.losses import log_losses, opened
 from seatrial.serving.predictions import OWN_COLUMNS, Entry, LogSettings, PredictionLog, parts, read_log, remove_old_parts
 from seatrial.serving.rows import Decoder
 from tests.bundles import make_bundle, make_rows
@@ -249,3 +250,22 @@ def test_a_request_is_sampled_alike_by_every_server_and_more_where_more_is_kept(
     ids = [b"request-%d" % number for number in range(500)]
     assert [few.keeps(one) for one in ids] == [again.keeps(one) for one in ids]
     assert all(more.keeps(one) for one in ids if few.keeps(one))
+
+
+def test_housekeeping_writes_down_what_was_lost_before_it_merges_or_removes_parts(tmp_path, manifest, capsys):
+    with opened(tmp_path, version="2", run="2-17-aa") as counters:
+        counters.answered(3)
+    log = make_log(tmp_path, manifest)
+    log._keep_house()
+    assert log.lost_before == 3
+    assert "3 rows of 1 answered requests" in capsys.readouterr().err
+
+
+def test_a_log_that_lost_rows_itself_says_so_when_it_ends(tmp_path, manifest, capsys):
+    log = make_log(tmp_path, manifest, max_rows=5, flush_seconds=3600)
+    log.start()
+    log.append(entry(manifest, make_rows(5)))
+    log.append(entry(manifest, make_rows(4)))
+    log.close()
+    assert "4 rows of 1 answered requests" in capsys.readouterr().err
+    assert [(loss.rows, loss.dropped) for loss in log_losses(tmp_path)] == [(4, 4)]
