@@ -65,6 +65,7 @@ class Door:
                 answer = b"".join(iter(lambda: server.recv(65536), b""))
                 if mode == "open":
                     client.sendall(answer)
+            client.shutdown(socket.SHUT_RDWR)  # the thread that forwards still holds it
 
     @staticmethod
     def _forward(client, server):
