@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 def parts_in_store(project: Project) -> tuple[Part, ...]:
     """The objects that data.raw names, in order of name: one object, or those below a prefix that match data.pattern."""
-    data = project.settings.data
-    files = _file_system(str(project.root), data.raw)
+    return stored_parts(project.root, project.settings.data)
+
+
+def stored_parts(root: Path, data: Data) -> tuple[Part, ...]:
+    """The same for any table, opened as the project at `root` opens its own."""
+    files = _file_system(str(root), data.raw)
     with told(data.raw):
         found = _found(files, data)
-    parts = tuple(_part(key, facts, data, str(project.root)) for key, facts in sorted(found.items()))
+    parts = tuple(_part(key, facts, data, str(root)) for key, facts in sorted(found.items()))
     if not parts:
         raise DataError(f"there is no table at {data.raw}", hint="check data.raw and data.pattern in params.yaml")
     return parts

@@ -173,8 +173,12 @@ class Gate(Section, frozen=True, kw_only=True):
 
 
 class Log(Section, frozen=True, kw_only=True):
-    """The prediction log: how often it is written, which share of the requests it keeps, and which columns stay out of it."""
+    """The prediction log: how often it is written, which share of the requests it keeps, and which columns stay out of it.
 
+    It is written to the disk; `uri` is an address in an object store that its parts are taken to.
+    """
+
+    uri: Annotated[str, Meta(pattern=r"^s3://[^/?#]+(/[^?#]*)?$")] | None = None
     flush_seconds: Positive = 1
     flush_rows: Count = 5000
     keep_days: Count = 30

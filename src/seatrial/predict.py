@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec.structs import replace
+
 from seatrial.errors import DataError, UsageError
 from seatrial.files import sync_folder
 from seatrial.progress import reading
-from seatrial.sources import Part, batches, format_of, local_parts
+from seatrial.sources import S3, Part, batches, format_of, local_parts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,17 +50,20 @@ class _Tally:
     outside: Counter[str] = field(default_factory=Counter)
 
 
-def predict(table: Path, output: Path, runtime: Runtime, data: Data, *, version: str, inputs: bool = False) -> Predicted:
-    """Score every row of `table`, a file or a folder, and write `output`, CSV or Parquet by its name.
+def predict(
+    table: str | Path, output: Path, runtime: Runtime, data: Data, *, version: str, inputs: bool = False, root: Path | None = None
+) -> Predicted:
+    """Score every row of `table`, a file or a folder, on disk or at s3://, and write `output`, CSV or Parquet by its name.
 
     Each line has the row's id where the table has one (else its number, from 1), label, probability, version and digest, and
-    with `inputs` the columns of the table before them. `data` says how the table is written. Raises UsageError for an output
-    that cannot be, DataError for a table that cannot be read, or for the first row that the model cannot take.
+    with `inputs` the columns of the table before them. `data` says how the table is written, `root` is the project that opens
+    s3://. Raises UsageError for an output that cannot be, DataError for a table that cannot be read, or for the first row that the
+    model cannot take.
     """
     if format_of(output.name) is None or output.suffix in (".gz", ".zst"):
         raise UsageError(f"the output {output.name} is neither .csv nor .parquet", hint="name it so, with --output")
-    parts = local_parts(table, data)
-    if output.resolve() in {Path(part.location).resolve() for part in parts}:
+    parts = _parts(table, data, root)
+    if output.resolve() in {Path(part.location).resolve() for part in parts if not part.remote}:
         raise UsageError(f"{output.name} is the table itself", hint="name another file with --output")
     tally = _Tally()
     with reading(sum(part.size for part in parts), "scoring") as advance, _writer(output) as writer:
@@ -69,6 +74,15 @@ def predict(table: Path, output: Path, runtime: Runtime, data: Data, *, version:
                 advance(0, batch.height)
             advance(part.size, 0)
     return Predicted(rows=tally.rows, labels=dict(sorted(tally.labels.items())), unseen=dict(tally.unseen), outside=dict(tally.outside))
+
+
+def _parts(table: str | Path, data: Data, root: Path | None) -> tuple[Part, ...]:
+    """The table's files; those of an object store are opened as the project at `root` opens its data."""
+    if not str(table).startswith(S3):
+        return local_parts(Path(table), data)
+    from seatrial.object_store import stored_parts
+
+    return stored_parts(root or Path(), replace(data, raw=str(table)))
 
 
 def _scored(batch: pl.DataFrame, runtime: Runtime, part: Part, tally: _Tally, *, start: int, version: str, inputs: bool) -> pl.DataFrame:

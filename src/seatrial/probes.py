@@ -26,6 +26,7 @@ TIMEOUT_S = 5.0
 LIVE = ("champion", "challenger")
 MOST_ROWS = 100_000
 """Of each side, the newest: more would tell a distance no better."""
+ASKED = ("request_id", "time", "variant", "label", "probability")
 HEADERS = {"content-type": "application/json", "x-seatrial-simulated": "1"}
 
 
@@ -89,12 +90,12 @@ def compare_mirrored(log: Path, champion: int, challenger: int, *, since: float)
     """
     import polars as pl
 
+    from seatrial.serving.pairs import paired
+
     sides = _sides(log, champion, challenger, since)
     if sides is None:
         return None
-    one, other = sides
-    mirrored = _answered_once(other.filter(pl.col("variant") == "mirror"))
-    both = _answered_once(one).join(mirrored, on=["request_id", "row"], suffix="_mirror")
+    both = paired(*sides)
     differing = both.filter(pl.col("label") != pl.col("label_mirror")).height
     # The same requests on both sides: what differs is the models', not the draw's.
     shift = distance(both["probability"].to_numpy(), both["probability_mirror"].to_numpy())
@@ -148,25 +149,13 @@ def _sides(log: Path, champion: int, challenger: int, since: float, begun: float
 def _rows(log: Path, version: int, since: float) -> pl.DataFrame:
     import polars as pl
 
-    types: dict[str, Any] = {
-        "request_id": pl.String,
-        "time": pl.Datetime("us", "UTC"),
-        "variant": pl.String,
-        "label": pl.String,
-        "probability": pl.Float64,
-    }
+    from seatrial.serving.pairs import own_columns
+
     recent = [path for path in log.glob(f"date=*/{version}-*.parquet") if path.stat().st_mtime >= since]
     twice = superseded(recent)  # a merged part is as new as the newest that it holds
     chosen = [path for path in recent if path not in twice]
     if not chosen:
-        return pl.DataFrame(schema=types)
+        types: dict[str, Any] = {"time": pl.Datetime("us", "UTC"), "probability": pl.Float64}
+        return pl.DataFrame(schema={name: types.get(name, pl.String) for name in ASKED})
     first = pl.lit(int(since * 1e6)).cast(pl.Datetime("us", "UTC"))  # a merged part holds older rows too
-    return pl.read_parquet(chosen, columns=list(types)).filter(pl.col("time") >= first)
-
-
-def _answered_once(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of requests that were answered once, numbered within their request; a repeated id would pair at random."""
-    import polars as pl
-
-    once = rows.filter(pl.col("time").n_unique().over("request_id") == 1)
-    return once.with_columns(row=pl.int_range(pl.len()).over("request_id"))
+    return pl.concat([own_columns(path, ASKED) for path in chosen]).filter(pl.col("time") >= first).collect()

@@ -10,8 +10,11 @@ from moto.server import ThreadedMotoServer
 from seatrial import object_store
 from seatrial.errors import DataError
 from seatrial.object_store import remote_for
+from seatrial.predict import predict
 from seatrial.project import Project
+from seatrial.serving.runtime import Runtime
 from seatrial.sources import batches, columns_of, data_digest, parts_of
+from tests.bundles import make_bundle, make_rows
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +146,18 @@ def test_the_longest_remote_wins(tmp_path):
     (tmp_path / ".dvc/config").write_text(text)
     assert remote_for(tmp_path, "s3://tables/raw/t.csv")["profile"] == "near"
     assert remote_for(tmp_path, "s3://tables/rawer/t.csv")["profile"] == "wide"
+
+
+def test_a_table_in_the_store_is_scored_as_one_on_disk_is(store, bucket, tmp_path):
+    rows = pl.DataFrame(make_rows(120), infer_schema_length=None)
+    bucket.put_object(Bucket="tables", Key="asked/a.csv", Body=rows[:50].write_csv().encode())
+    bucket.put_object(Bucket="tables", Key="asked/b.parquet", Body=parquet(rows[50:]))
+    project = project_of(tmp_path, store, "s3://tables/other.csv")
+    runtime, data = Runtime(make_bundle(tmp_path / "bundle")), project.settings.data
+    rows.write_csv(tmp_path / "rows.csv")
+    predict(tmp_path / "rows.csv", tmp_path / "local.csv", runtime, data, version="1")
+    found = predict("s3://tables/asked", tmp_path / "stored.csv", runtime, data, version="1", root=project.root)
+    assert found.rows == 120
+    assert (tmp_path / "stored.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    with pytest.raises(DataError, match="there is no table at s3://tables/none"):
+        predict("s3://tables/none", tmp_path / "none.csv", runtime, data, version="1", root=project.root)

@@ -211,3 +211,15 @@ def test_what_knows_binary_tasks_only_says_so(tmp_path):
     found = settings(tmp_path, "model: {name: m, task: regression, primary: mae}\ndata: {raw: t.csv, target: bought}\n")
     with pytest.raises(UsageError, match=r"deploy knows binary tasks only; model.task of params.yaml is regression"):
         found.require_binary("deploy")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket", "s3://bucket/", "s3://bucket/some/prefix"])
+def test_the_log_can_go_to_an_object_store(tmp_path, uri):
+    assert settings(tmp_path, f"{SMALL}monitor: {{log: {{uri: '{uri}'}}}}\n").monitor.log.uri == uri
+    assert settings(tmp_path, SMALL).monitor.log.uri is None
+
+
+@pytest.mark.parametrize("uri", ["bucket/prefix", "s3://", "s3:///prefix", "gs://bucket", "s3://bucket?x=1", ""])
+def test_an_address_that_is_no_object_store_is_refused_with_its_line(tmp_path, uri):
+    (problem,) = problems(tmp_path, f"{SMALL}monitor: {{log: {{uri: '{uri}'}}}}\n")
+    assert problem.startswith("params.yaml:3: monitor.log.uri")

@@ -22,14 +22,17 @@ from seatrial.adapters.sockets import open_folder, recorded_folder
 from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
 from seatrial.adapters.traffic import Envoy, Traffic
 from seatrial.errors import EndpointError
-from seatrial.files import locked
+from seatrial.files import locked, write_atomic
 from seatrial.params import Log, Rollout
 
 __all__ = ["Endpoint", "Inspection", "LocalEndpoint", "Route", "Telemetry", "Traffic", "Variant", "inspect", "model_server"]
 
 START_S = 15.0
+KEPT_LONGER_S = 600.0
 FREED_S = 2.0
 ENVOY = "envoy"
+UPLOAD = "log-upload"
+BEFORE_SERVERS = 50
 AFTER_SERVERS = 900
 CONCURRENCY = 1
 """Envoy's worker threads: on two cores shared with the servers, a second one answers no more requests."""
@@ -108,6 +111,11 @@ class _Parts:
             return None
         return next((one for one in self.supervisor.processes() if one.group == ENVOY and one.pid), None)
 
+    @property
+    def access(self) -> Path:
+        """What the program that uploads the log may use: the only file here that holds credentials, for its owner alone."""
+        return self.folder / "log-upload.json"
+
     def boot(self) -> str | None:
         """Names this run of Envoy."""
         process = self.envoy_process()
@@ -119,6 +127,7 @@ class _Parts:
         shutil.rmtree(self.sockets, ignore_errors=True)
         for name in ("programs", "envoy", "good"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.access.unlink(missing_ok=True)
         _record(self.folder.parent).unlink(missing_ok=True)
 
 
@@ -126,7 +135,8 @@ class LocalEndpoint:
     """supervisord and Envoy on this machine, below `home`.
 
     `name` is the model's; `log` the prediction log's settings (its parts go to `<home>/log`); `env` is what folders and the
-    programs' environment are taken from; `server_command` gives the command of one server, by default Seatrial's own.
+    programs' environment are taken from; `server_command` gives the command of one server, by default Seatrial's own; `root` is
+    the project, whose DVC remotes open the store that the log is taken to.
     """
 
     def __init__(
@@ -138,9 +148,12 @@ class LocalEndpoint:
         name: str = "model",
         env: Mapping[str, str] | None = None,
         server_command: ServerCommand | None = None,
+        root: Path | None = None,
     ) -> None:
         self._home = home.absolute()
         self._settings = settings
+        self._log = log or Log()
+        self._root = root or self._home.parent
         self._env = dict(os.environ) if env is None else env
         self._command = server_command or model_server(
             log=self._home / "log", settings=log, name=name, deadline_s=settings.request_timeout_s
@@ -162,6 +175,7 @@ class LocalEndpoint:
             self._start_supervisord(parts)
             self._start_servers(parts, wanted)
             self._start_envoy(parts, wanted)
+            self._start_upload(parts)
             self._stop_others(parts, wanted)
 
     def route(self, route: Route) -> None:
@@ -296,6 +310,26 @@ class LocalEndpoint:
         program = Program(name=ENVOY, command=parts.envoy.command(concurrency=CONCURRENCY), log=parts.envoy.log)
         parts.supervisor.add(ENVOY, (program,), priority=AFTER_SERVERS)
         self._await_envoy(parts)
+
+    def _start_upload(self, parts: _Parts) -> None:
+        """Start what takes the log to its store, again where its settings or credentials are others; without a store, stop it."""
+        uri, log = self._log.uri, self._home / "log"
+        if uri is None:
+            parts.supervisor.remove(UPLOAD)
+            parts.access.unlink(missing_ok=True)
+            return
+        from seatrial.serving.upload import access, command
+
+        known = access(self._root, uri, self._env, keep_days=self._log.keep_days)
+        line = command(log, uri, parts.access, keep_days=self._log.keep_days, keep_local=self._settings.step_deadline_s + KEPT_LONGER_S)
+        program = Program(name=UPLOAD, command=line, log=parts.folder / "logs" / f"{UPLOAD}.log")
+        same = parts.access.exists() and parts.access.read_bytes() == known
+        if same and any(one.group == UPLOAD and one.pid for one in parts.supervisor.processes()):
+            return
+        parts.supervisor.remove(UPLOAD)
+        log.mkdir(parents=True, exist_ok=True)
+        write_atomic(parts.access, known, mode=0o600)
+        parts.supervisor.add(UPLOAD, (program,), priority=BEFORE_SERVERS)
 
     def _await_envoy(self, parts: _Parts) -> None:
         def ended() -> bool:

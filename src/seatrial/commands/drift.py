@@ -70,7 +70,18 @@ def run(project: Project, options: argparse.Namespace) -> int:
         raise UsageError(f"--last is {options.last}: it is a number of rows, 1 or more")
     verdict, recorded = drift(project, Selection(since=since, last=options.last, only=options.only))
     print_verdict(verdict, title="drift", path="metrics/drift.json", recorded=recorded)
+    _print_losses(project)
     return verdict.outcome.exit_code
+
+
+def _print_losses(project: Project) -> None:
+    """Say how many answered rows nobody can judge, because a killed server took them along."""
+    from seatrial.serving.losses import log_losses
+
+    lost = log_losses(project.home / "log")
+    if lost:
+        rows, times = sum(loss.rows for loss in lost), len(lost)
+        print(f"drift: {rows:,} answered rows are not in the log, lost in {times} end{'s' * (times > 1)} of a server (log/losses.jsonl)")
 
 
 def parse_since(text: str, *, now: dt.datetime) -> dt.datetime:
@@ -116,6 +127,7 @@ def drift(project: Project, selection: Selection) -> tuple[Verdict, bool]:
 
 def _case(project: Project, selection: Selection) -> _Case:
     from seatrial.adapters.registry import read_alias
+    from seatrial.serving.log_store import log_store
     from seatrial.serving.predictions import parts, read_log
 
     champion = read_alias(project, "champion")
@@ -124,9 +136,9 @@ def _case(project: Project, selection: Selection) -> _Case:
         raise RegistryError(f"{name!r} has no champion yet, so there is nothing to compare with", hint="take one live: nox -s gate deploy")
     bundle = _live_bundle(project, champion)
     reference = _check_reference(project, champion, bundle)
-    folder = project.home / "log"
-    names = [f"{part.parent.name}/{part.name}" for part in parts(folder, since=selection.since)]
-    rows, window = select_rows(read_log(folder, since=selection.since), bundle, selection, project.settings.monitor.drift)
+    folder, store = project.home / "log", log_store(project)
+    names = [f"{part.parent.name}/{part.name}" for part in parts(folder, since=selection.since, store=store)]
+    rows, window = select_rows(read_log(folder, since=selection.since, store=store), bundle, selection, project.settings.monitor.drift)
     subject = {
         "bundle": bundle.digest,
         "reference": reference,

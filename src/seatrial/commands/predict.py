@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("table", type=Path, help="a CSV or Parquet file, or a folder of them")
+    parser.add_argument("table", help="a CSV or Parquet file, or a folder of them; or one at s3://")
     parser.add_argument("--output", type=Path, required=True, help="where the answers go, .csv or .parquet")
     parser.add_argument("--version", type=int, help="a registered version (default: the champion)")
     parser.add_argument("--inputs", action="store_true", help="write the table's columns beside the answers")
@@ -41,7 +41,7 @@ def run(project: Project, options: argparse.Namespace) -> int:
     return 0
 
 
-def score_table(project: Project, table: Path, output: Path, version: RegisteredVersion, *, inputs: bool = False) -> Predicted:
+def score_table(project: Project, table: str | Path, output: Path, version: RegisteredVersion, *, inputs: bool = False) -> Predicted:
     """Score `table` with a registered version's bundle; raises BundleError, DataError or UsageError."""
     from seatrial.adapters.registry import fetch_bundle
     from seatrial.bundle import load_bundle
@@ -49,7 +49,8 @@ def score_table(project: Project, table: Path, output: Path, version: Registered
 
     bundle = load_bundle(fetch_bundle(project, version, project.home / "store"), expected=version.digest)
     data = replace(project.settings.data, raw=str(table), pattern=None)
-    return predict(table, output, Runtime(bundle, threads=os.cpu_count() or 1), data, version=str(version.version), inputs=inputs)
+    runtime = Runtime(bundle, threads=os.cpu_count() or 1)
+    return predict(table, output, runtime, data, version=str(version.version), inputs=inputs, root=project.root)
 
 
 def _version(project: Project, number: int | None) -> RegisteredVersion:

@@ -55,12 +55,13 @@ Reader = Callable[[bytes, Content], Asked]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one request may ask for, how many may wait and how long, and how many rows are scored in one call."""
+    """How much one request may ask for, how many may wait and how long, how long one may take to arrive, and how many rows are one call."""
 
     max_rows: int = 10_000
     max_body: int = 10 * 2**20
     max_waiting: int = 2_048
     deadline_s: float = 2.0
+    read_seconds: float = 60.0
     batch: int = 1
 
 
@@ -217,8 +218,9 @@ class Application:
         return self._page
 
     def _render_metrics(self) -> bytes:
-        written, lost = (self._log.written, self._log.lost) if self._log else (0, 0)
-        return self.metrics.render(log_written=written, log_dropped=lost)
+        log = self._log
+        written, dropped, lost = (log.written, log.lost, log.lost_before) if log else (0, 0, 0)
+        return self.metrics.render(log_written=written, log_dropped=dropped, log_lost=lost)
 
     async def _score(self, request: Request, read: Reader, receive: Receive) -> Reply:
         """Read the body, check and score its rows: in a thread where they are many."""
@@ -239,7 +241,7 @@ class Application:
     def _finish(self, request: Request, asked: Asked, answered: Answered, size: int) -> Reply:
         """Count what was answered and write it to the log."""
         rows = asked.rows
-        self.metrics.answered(rows.count, rows.unusual)
+        self.metrics.answered(rows.count, rows.unusual, rows.unknown)
         if self._log is not None and rows.count and self._log.keeps(request.id):
             self._log.append(
                 Entry(
@@ -256,6 +258,8 @@ class Application:
                     size=size,
                 )
             )
+            # In the loop's next turn the answer is written.
+            asyncio.get_running_loop().call_soon(self._log.sent, rows.count)
         if answered.header is None:
             return Reply(body=answered.body)
         return Reply(body=answered.body, content=BINARY, extra=((b"inference-header-content-length", b"%d" % answered.header),))

@@ -15,6 +15,7 @@ from pathlib import Path
 from seatrial.files import locked, write_atomic
 
 MERGED = "-merged-"
+LOCK = ".compact.lock"
 HOLDS = b"seatrial.holds"
 FEWEST, MOST = 50, 1_000
 MOST_BYTES = 8 * 2**20
@@ -24,31 +25,47 @@ SETTLED_S = 60.0
 """Parts younger than this are left alone: somebody may be reading the list that they stand in."""
 
 
-def compact(day: Path, *, now: float) -> int:
+def compact(day: Path, *, now: float, fewest: int = FEWEST, settled: float = SETTLED_S) -> int:
     """Merge the settled small parts of one day's folder, version by version; gives how many were merged. `now` as time.time().
 
-    Several servers share a log: where another one is at it, nothing is done.
+    Several servers share a log: where another one is at it, nothing is done. What is claimed stays as it is.
     """
     try:
-        with locked(day / ".compact.lock", wait=False):
-            return sum(_merge(day, chosen) for chosen in _groups(_settled(day, now)))
+        with locked(day / LOCK, wait=False):
+            return sum(_merge(day, chosen) for chosen in _groups(_small(day, now, settled), fewest))
     except BlockingIOError:
         return 0
 
 
-def _settled(day: Path, now: float) -> list[Path]:
-    """Small whole parts, by version and then in order of name; first what a merge that was killed has left is finished."""
+def claim(day: Path, *, now: float, settled: float = SETTLED_S) -> list[Path]:
+    """Mark the settled parts of one day's folder, so that nobody merges them from now on; gives all that are marked.
+
+    Whoever copies parts elsewhere claims them first: a part that was copied and then merged would be there twice.
+    """
+    with locked(day / LOCK):
+        for path in _settled(day, now, settled):
+            if not claim_of(path).exists():
+                write_atomic(claim_of(path), b"")
+        return [path for path in sorted(day.glob("[!.]*.parquet")) if claim_of(path).exists()]
+
+
+def claim_of(path: Path) -> Path:
+    """The mark beside a part."""
+    return path.with_name(f".{path.name}.claimed")
+
+
+def _small(day: Path, now: float, settled: float) -> list[Path]:
+    return [path for path in _settled(day, now, settled) if MERGED not in path.name and not claim_of(path).exists()]
+
+
+def _settled(day: Path, now: float, settled: float) -> list[Path]:
+    """Whole parts, by version and then in order of name; first what a merge that was killed has left is finished."""
     for path in superseded(sorted(day.glob("[!.]*.parquet"))):
         path.unlink(missing_ok=True)
-    found = []
-    for path in sorted(day.glob("[!.]*.parquet")):
-        stat = path.stat()
-        if MERGED not in path.name and now - stat.st_mtime >= SETTLED_S:
-            found.append(path)
-    return found
+    return [path for path in sorted(day.glob("[!.]*.parquet")) if now - path.stat().st_mtime >= settled]
 
 
-def _groups(paths: list[Path]) -> Iterator[list[Path]]:
+def _groups(paths: list[Path], fewest: int) -> Iterator[list[Path]]:
     """Parts that are merged into one: of one version, bounded in number and bytes, and never only a few."""
     for _, own in groupby(paths, key=lambda path: path.name.partition("-")[0]):
         chosen: list[Path] = []
@@ -59,7 +76,7 @@ def _groups(paths: list[Path]) -> Iterator[list[Path]]:
             if len(chosen) == MOST or size >= MOST_BYTES:
                 yield chosen
                 chosen, size = [], 0
-        if len(chosen) >= FEWEST:
+        if len(chosen) >= fewest:
             yield chosen
 
 

@@ -17,18 +17,20 @@ class Metrics:
     def __init__(self, manifest: Manifest, *, version: str, digest: str) -> None:
         self.requests: Counter[int] = Counter()
         self.rows = 0
+        self.unknown = 0
         self._columns = manifest.inputs
         self._unusual = [0] * len(manifest.inputs)
         self._version = version
         self._digest = digest
 
-    def answered(self, count: int, unusual: Sequence[int]) -> None:
-        """Count the rows of one answered request; `unusual` as in Rows."""
+    def answered(self, count: int, unusual: Sequence[int], unknown: int = 0) -> None:
+        """Count the rows of one answered request; `unusual` and `unknown` as in Rows."""
         self.rows += count
+        self.unknown += unknown
         for position in unusual:
             self._unusual[position] += 1
 
-    def render(self, *, log_written: int = 0, log_dropped: int = 0) -> bytes:
+    def render(self, *, log_written: int = 0, log_dropped: int = 0, log_lost: int = 0) -> bytes:
         """The text format of Prometheus."""
         unseen = self._by_column("category")
         outside = self._by_column("number", "integer")
@@ -43,8 +45,15 @@ class Metrics:
             ("seatrial_rows_total", "counter", "Rows answered.", {"": self.rows}),
             ("seatrial_unseen_categories_total", "counter", "Values of a category that training never saw.", unseen),
             ("seatrial_out_of_range_total", "counter", "Numbers outside the range of training.", outside),
+            ("seatrial_unknown_columns_total", "counter", "Values in columns that the model does not read.", {"": self.unknown}),
             ("seatrial_log_rows_written_total", "counter", "Rows in the prediction log.", {"": log_written}),
             ("seatrial_log_rows_dropped_total", "counter", "Rows that the prediction log could not keep.", {"": log_dropped}),
+            (
+                "seatrial_log_rows_lost_total",
+                "counter",
+                "Rows that killed servers took along, as this one found at its start.",
+                {"": log_lost},
+            ),
         )
         return "".join(_family(*family) for family in families).encode()
 

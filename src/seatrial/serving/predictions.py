@@ -15,18 +15,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
 from seatrial.files import write_atomic
 from seatrial.serving.compaction import compact, superseded
+from seatrial.serving.losses import Counters, opened, settle, told
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from seatrial.serving.log_store import LogStore
 
 OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated", "id", "label", "probability", "latency_ms")
 HOUSEKEEPING_SECONDS = 600
@@ -79,6 +83,9 @@ class PredictionLog:
         self.settings = settings
         self.dropped = 0
         self.written = 0
+        self.lost_before = 0
+        self._counters = Counters()
+        self._resources = ExitStack()
         self._kept_below = None if settings.sample >= 1 else int(settings.sample * 2**32)
         self._writer = _Writer(settings, manifest, version=version, digest=digest)
         self._clock = clock
@@ -92,7 +99,12 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
 
     def start(self) -> None:
-        """Start the thread that writes."""
+        """Start the thread that writes, and count from here on so that a kill -9 leaves the number of rows that it took."""
+        writer = self._writer
+        try:
+            self._counters = self._resources.enter_context(opened(self.settings.folder, version=writer.version, run=writer.run))
+        except OSError as error:
+            print(f"prediction log: what a kill would take is not counted: {error}", file=sys.stderr, flush=True)
         self._thread.start()
 
     def keeps(self, request_id: bytes) -> bool:
@@ -101,15 +113,21 @@ class PredictionLog:
 
     def append(self, entry: Entry) -> None:
         """Keep an answered request, or count its rows as dropped where the buffer is full."""
+        self._counters.answered(entry.count)
         waiting = self._rows_in - self._rows_out
         if waiting + entry.count > self.settings.max_rows or self._bytes_in - self._bytes_out + entry.size > self.settings.max_bytes:
             self.dropped += entry.count
+            self._counters.dropped(entry.count)
             return
         self._entries.append(entry)
         self._rows_in += entry.count
         self._bytes_in += entry.size
         if waiting + entry.count >= self.settings.flush_rows:
             self._wake.set()
+
+    def sent(self, rows: int) -> None:
+        """The answer to a request that was appended is with the kernel."""
+        self._counters.sent(rows)
 
     @property
     def lost(self) -> int:
@@ -121,6 +139,8 @@ class PredictionLog:
         self._closing = True
         self._wake.set()
         self._thread.join()
+        self._resources.close()
+        self._settle()
 
     def flush(self) -> None:
         """Write what waits now (called by the thread; tests without one call it too)."""
@@ -133,7 +153,7 @@ class PredictionLog:
     def _write(self, entries: list[Entry]) -> None:
         rows = sum(entry.count for entry in entries)
         try:
-            self._writer.write(entries)
+            self._writer.write(entries, self._counters)
             self.written += rows
             self._complained = False
         except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
@@ -142,7 +162,15 @@ class PredictionLog:
                 print(f"prediction log: {rows} rows lost, cannot write in {self.settings.folder}: {error}", file=sys.stderr, flush=True)
             self._complained = True
 
+    def _settle(self) -> None:
+        """Say what servers that were killed have lost, and what this one has lost once it ended."""
+        try:
+            self.lost_before += told(settle(self.settings.folder, now=self._clock()))
+        except OSError as error:
+            print(f"prediction log: what was lost cannot be written down: {error}", file=sys.stderr, flush=True)
+
     def _run(self) -> None:
+        self._settle()
         import pyarrow.parquet  # noqa: F401 - now, after the server became ready and before anything waits to be written
 
         closing = False
@@ -157,6 +185,7 @@ class PredictionLog:
         now = self._clock()
         if now >= self._next_housekeeping:
             self._next_housekeeping = now + HOUSEKEEPING_SECONDS
+            self._settle()  # before parts are merged or removed
             remove_old_parts(self.settings.folder, today=dt.datetime.fromtimestamp(now, dt.UTC).date(), keep_days=self.settings.keep_days)
             self._compact(now)
 
@@ -174,15 +203,16 @@ class _Writer:
 
     def __init__(self, settings: LogSettings, manifest: Manifest, *, version: str, digest: str) -> None:
         self.failed = 0
+        self.version = version
+        self.run = f"{version}-{os.getpid()}-{os.urandom(6).hex()}"
         self._folder = settings.folder
-        self._version = version
         self._digest = digest
         self._sequence = 0
         self._inputs = [(at, column.name, column.type) for at, column in enumerate(manifest.inputs) if column.name not in settings.drop]
         self._keep_id = "id" not in settings.drop and manifest.id not in settings.drop
         self._taken = frozenset(column.name for column in manifest.inputs)
 
-    def write(self, entries: list[Entry]) -> None:
+    def write(self, entries: list[Entry], counters: Counters) -> None:
         """Write one part with the rows of all entries, which lie on one day (UTC)."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -190,15 +220,12 @@ class _Writer:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table(self._columns(entries)), sink, compression="zstd")
         day = dt.datetime.fromtimestamp(entries[0].time / 1e6, dt.UTC).date()
-        write_atomic(self._next_path(self._folder / f"date={day.isoformat()}"), sink.getvalue())
-
-    def _next_path(self, folder: Path) -> Path:
-        """A name that is free: after a reboot another process may have had this process id."""
-        while True:
-            path = folder / f"{self._version}-{os.getpid()}-{self._sequence:06d}.parquet"
-            self._sequence += 1
-            if not path.exists():
-                return path
+        # A process id comes back after a reboot, and in a container at every start: `run` never does.
+        name = f"date={day.isoformat()}/{self.run}-{self._sequence:06d}.parquet"
+        self._sequence += 1
+        counters.writing(name, sum(entry.count for entry in entries), len(entries))
+        write_atomic(self._folder / name, sink.getvalue())
+        counters.wrote()
 
     def _columns(self, entries: list[Entry]) -> dict[str, Any]:
         import pyarrow as pa
@@ -213,7 +240,7 @@ class _Writer:
         own = {
             "request_id": pa.array(repeated("request_id"), pa.string()),
             "time": pa.array(repeated("time"), pa.timestamp("us", tz="UTC")),
-            "version": pa.repeat(pa.scalar(self._version, pa.string()), rows),
+            "version": pa.repeat(pa.scalar(self.version, pa.string()), rows),
             "digest": pa.repeat(pa.scalar(self._digest, pa.string()), rows),
             "variant": pa.array(repeated("variant"), pa.string()),
             "simulated": pa.array(repeated("simulated"), pa.bool_()),
@@ -275,15 +302,15 @@ def _remove_folder(folder: Path) -> None:
         return  # another server put a part there, or removed it first
 
 
-def read_log(folder: Path, *, since: dt.datetime | None = None) -> pl.DataFrame:
-    """All rows of the log below `folder` in order of time; with `since` (aware) only those from then on.
+def read_log(folder: Path, *, since: dt.datetime | None = None, store: LogStore | None = None) -> pl.DataFrame:
+    """All rows of the log below `folder`, and of what was taken to `store`, in order of time; with `since` (aware) only from then on.
 
     Versions may have different inputs: a column that a part lacks is null there. No parts give an empty frame with the log's
-    own columns. Raises DataError naming a part that is no Parquet file.
+    own columns. Raises DataError naming a part that is no Parquet file, or saying why the store cannot be read.
     """
     import polars as pl
 
-    frames = _frames(folder, since)
+    frames = _frames(folder, since, store)
     if not frames:
         return _empty()
     log = pl.concat(frames, how="diagonal_relaxed")
@@ -292,34 +319,45 @@ def read_log(folder: Path, *, since: dt.datetime | None = None) -> pl.DataFrame:
     return wanted.sort(time_column, maintain_order=True)
 
 
-def _frames(folder: Path, since: dt.datetime | None) -> list[pl.DataFrame]:
-    """Every part's rows; listed again where some were merged or removed meanwhile."""
+def _frames(folder: Path, since: dt.datetime | None, store: LogStore | None) -> list[pl.DataFrame]:
+    """Every part's rows; listed again where some were merged, taken away or removed meanwhile."""
     found: list[pl.DataFrame | None] = []
     for _ in range(READ_TRIES):
-        found = [_read_part(path) for path in parts(folder, since=since)]
+        found = [_read_part(path, store) for path in parts(folder, since=since, store=store)]
         if all(frame is not None for frame in found):
             break
     return [frame for frame in found if frame is not None]
 
 
-def parts(folder: Path, *, since: dt.datetime | None = None) -> list[Path]:
-    """The log's whole parts, day by day; days before `since` are left out."""
+def parts(folder: Path, *, since: dt.datetime | None = None, store: LogStore | None = None) -> list[PurePath]:
+    """The log's whole parts, day by day; days before `since` are left out. A Path lies on the disk, any other PurePath in the store.
+
+    A part keeps its name when it is taken to the store, and goes from the disk after that: the disk is listed first, so that none
+    is missed, and what is in both places stands here once.
+    """
     first = None if since is None else since.astimezone(dt.UTC).date()
     days = sorted(path for path in folder.glob("date=*") if (day := _day(path)) and (first is None or day >= first))
     found = [path for day in days for path in sorted(day.glob("[!.]*.parquet"))]
     twice = superseded(found)
-    return [path for path in found if path not in twice]
+    local: dict[PurePath, PurePath] = {PurePath(path.parent.name, path.name): path for path in found if path not in twice}
+    stored = store.parts(since=first) if store else []
+    both = {part: part for part in stored} | local
+    return [both[name] for name in sorted(both)]
 
 
-def _read_part(path: Path) -> pl.DataFrame | None:
+def _read_part(part: PurePath, store: LogStore | None) -> pl.DataFrame | None:
+    """A part's rows; None where it was removed since it was listed."""
     import polars as pl
 
+    source = part if isinstance(part, Path) else store.read(part) if store else None
+    if source is None:
+        return None
     try:
-        return pl.read_parquet(path, hive_partitioning=False)
+        return pl.read_parquet(source, hive_partitioning=False)
     except FileNotFoundError:
-        return None  # removed since the folder was listed
+        return None
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"the prediction log's part {path.parent.name}/{path.name} cannot be read: {error}", hint="move it away") from None
+        raise DataError(f"the prediction log's part {part.parent.name}/{part.name} cannot be read: {error}", hint="move it away") from None
 
 
 def _empty() -> pl.DataFrame:

@@ -34,7 +34,8 @@ class Rows:
     """Checked rows: tensors of shape (count, 1) by input, and what the prediction log keeps.
 
     `values` gives one sequence for each row, in the manifest's order of inputs (it may be an iterator: read it once), `ids`
-    the rows' ids, `unusual` the position of the input for each unknown category and each number outside the range of training.
+    the rows' ids, `unusual` the position of the input for each unknown category and each number outside the range of training,
+    `unknown` how many values stood in columns that the model does not read.
     """
 
     count: int
@@ -42,6 +43,7 @@ class Rows:
     values: Iterable[Sequence[Any]]
     ids: Sequence[str | None]
     unusual: Sequence[int]
+    unknown: int = 0
 
 
 class Decoder:
@@ -55,6 +57,8 @@ class Decoder:
         self._categories = tuple(column.name for column in manifest.inputs if column.type == "category")
         self._are_categories = tuple(column.type == "category" for column in manifest.inputs)
         self._id = manifest.id
+        self._own_id = {manifest.id} - {None, *self._names}
+        self._known = {*self._names, *self._own_id}
 
     def records(self, records: Sequence[Any]) -> Rows:
         """Rows given as mappings from column to value; columns that the model does not read are left alone."""
@@ -66,10 +70,14 @@ class Decoder:
         columns = {name: _column_of(records, name) for name in self._names}
         if self._id is not None:
             columns[self._id] = [record.get(self._id) for record in records]
-        return self.columns(columns, len(records))
+        known = len(self._names) * len(records) + (sum(self._id in record for record in records) if self._own_id else 0)
+        return self._rows(columns, len(records), unknown=sum(map(len, records)) - known)
 
     def columns(self, columns: Mapping[str, Sequence[Any]], count: int) -> Rows:
-        """Rows given as one sequence of `count` values for each column."""
+        """Rows given as one sequence of `count` values for each column; columns that the model does not read are left alone."""
+        return self._rows(columns, count, unknown=count * len(columns.keys() - self._known))
+
+    def _rows(self, columns: Mapping[str, Sequence[Any]], count: int, *, unknown: int) -> Rows:
         unusual: list[int] = []
         numbers: list[Any] = []
         categories: list[Any] = []
@@ -84,6 +92,7 @@ class Decoder:
             values=zip(*(columns[name] for name in self._names), strict=True),
             ids=[_as_id(value) for value in ids] if ids is not None else [None] * count,
             unusual=unusual,
+            unknown=unknown,
         )
 
     def _one(self, record: dict[str, Any]) -> Rows:
@@ -103,7 +112,10 @@ class Decoder:
         except _Unfit as problem:
             raise RequestError(f"column {name!r}, row 0: {problem}", column=name, row=0) from None
         ids = (_as_id(record.get(self._id)) if self._id is not None else None,)
-        return Rows(count=1, tensors=self._tensors(numbers, categories, 1), values=(values,), ids=ids, unusual=unusual)
+        tensors, unknown = self._tensors(numbers, categories, 1), len(record) - len(values)
+        if unknown and self._own_id and self._id in record:
+            unknown -= 1
+        return Rows(count=1, tensors=tensors, values=(values,), ids=ids, unusual=unusual, unknown=unknown)
 
     def _tensors(self, numbers: list[Any], categories: list[Any], count: int) -> dict[str, NDArray[Any]]:
         """One block of memory for all numbers and one for all strings; each tensor is a contiguous part of its block."""

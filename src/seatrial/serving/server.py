@@ -99,7 +99,7 @@ def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: soc
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=bounded(application, max_waiting=settings.limits.max_waiting),
+        http=bounded(application, max_waiting=settings.limits.max_waiting, read_seconds=settings.limits.read_seconds),
         ws="none",
         lifespan="off",
         log_level="warning",
@@ -114,14 +114,15 @@ def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: soc
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    # uvicorn raises the signal again once it has drained: SIGTERM is an orderly end here, not a death.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    server = uvicorn.Server(config)
+    # SIGTERM is an orderly end here, not a death: before uvicorn listens to it, and when uvicorn raises it again once it has drained.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     if log is not None:
         log.start()
     try:
         listener.listen(BACKLOG)
         announce(address(settings))
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         if log is not None:
             log.close()
@@ -237,6 +238,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--max-waiting", type=int, default=Limits().max_waiting, help="requests that may wait; the next ones get 503")
     parser.add_argument("--deadline-seconds", type=float, default=Limits().deadline_s, help="a request that waited longer gets 503")
     parser.add_argument("--no-batches", action="store_true", help="score requests one by one even where they wait together")
+    parser.add_argument("--read-seconds", type=float, default=Limits().read_seconds, help="cut off who takes longer to send a request")
     parser.add_argument("--log", type=Path, help="folder of the prediction log (default: no log)")
     parser.add_argument("--flush-seconds", type=float, default=1.0, help="write the log this often")
     parser.add_argument("--flush-rows", type=int, default=5000, help="write the log when so many rows wait")
@@ -269,6 +271,7 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
             max_body=options.max_body,
             max_waiting=options.max_waiting,
             deadline_s=options.deadline_seconds,
+            read_seconds=options.read_seconds,
         ),
         batch=not options.no_batches,
         log=log,

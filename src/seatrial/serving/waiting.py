@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from seatrial.serving.arrival import ArrivingProtocol
 from seatrial.serving.exchange import RETRY_AFTER, Header, Request, request_of
 
 if TYPE_CHECKING:
@@ -76,34 +77,27 @@ def _send(cycle: RequestResponseCycle, answer: bytes) -> None:
     cycle.on_response()
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a queue for small requests; the others have tasks, which count as waiting too."""
+class BoundedProtocol(ArrivingProtocol):
+    """A protocol with a queue for small requests; the others have tasks, which count as waiting too."""
 
     queue: Queue
     _held: RequestResponseCycle | None = None
     """The request that will wait as soon as its body is whole."""
-    _inside = False
-    """Whether a part of a request was parsed, and its rest is still to come."""
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, or refuse it as it stands."""
         if self.queue.full(len(self.tasks)) and self._between() and _is_one_post(data):
+            self._unwatch()
             self.transport.write(self.queue.refusal(kept=True))
         else:
             super().data_received(data)
 
     def _between(self) -> bool:
         """Whether nothing is under way on this connection."""
-        return not self._inside and (self.cycle is None or self.cycle.response_complete)
-
-    def on_message_begin(self) -> None:
-        """Called by the parser at a request's first byte."""
-        self._inside = True
-        super().on_message_begin()
+        return self._whole and (self.cycle is None or self.cycle.response_complete)
 
     def on_message_complete(self) -> None:
-        """Called by the parser once the body is whole."""
-        self._inside = False
+        """Let the request wait whose body is whole now."""
         super().on_message_complete()
         if self._held is not None and self._held is self.cycle:
             self._held = None
@@ -145,6 +139,7 @@ def _refusal(headers: Sequence[Header], *, kept: bool) -> bytes:
     return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, body)
 
 
-def bounded(application: Application, *, max_waiting: int) -> type[HttpToolsProtocol]:
+def bounded(application: Application, *, max_waiting: int, read_seconds: float) -> type[HttpToolsProtocol]:
     """The protocol of a server that answers with `application`."""
-    return type("Protocol", (BoundedProtocol,), {"queue": Queue(application, max_waiting=max_waiting)})
+    own = {"queue": Queue(application, max_waiting=max_waiting), "read_seconds": read_seconds}
+    return type("Protocol", (BoundedProtocol,), own)

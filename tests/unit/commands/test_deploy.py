@@ -8,9 +8,10 @@ import pytest
 from seatrial.commands import deploy as command
 from seatrial.errors import UsageError
 from seatrial.params import Rollout
+from seatrial.plan import Plan
 from seatrial.project import Project
 from seatrial.rollout import Action, Decision
-from seatrial.rollout_state import Phase, Pin, Plan, State
+from seatrial.rollout_state import Phase, Pin, State
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 PLAN = Plan.of(Rollout())
@@ -22,7 +23,7 @@ STATE = State(champion=Pin(version=1, digest="sha256:a"), challenger=Pin(version
 def test_a_persons_word_needs_a_reason(tmp_path, flags, reason):
     (tmp_path / "params.yaml").write_text(PARAMS.read_text())
     with pytest.raises(UsageError, match="reason"):
-        command.run(Project.find(tmp_path, env={}), Namespace(reason=reason, **flags))
+        command.run(Project.find(tmp_path, env={}), Namespace(reason=reason, plan=False, **flags))
 
 
 def test_every_change_is_one_line_and_waiting_is_none(capsys):

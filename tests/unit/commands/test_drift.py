@@ -6,6 +6,7 @@ import math
 import os
 import sqlite3
 import sys
+import time
 
 import msgspec
 import polars as pl
@@ -17,12 +18,16 @@ from seatrial.commands.drift import Selection, drift, parse_since
 from seatrial.errors import DataError, ParamsError, RegistryError, UsageError
 from seatrial.files import md5_of
 from seatrial.project import Project
+from seatrial.serving.log_store import log_store
+from seatrial.serving.losses import opened
 from seatrial.serving.predictions import Entry, LogSettings, PredictionLog
 from seatrial.serving.rows import Decoder
 from seatrial.serving.runtime import Runtime
+from seatrial.serving.upload import upload
 from seatrial.store import store_bundle
 from seatrial.verdict import Outcome, Verdict
 from tests.bundles import ID, TARGET, make_bundle, make_rows
+from tests.stores import s3_server
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 PARAMS = """
@@ -400,3 +405,30 @@ def test_the_command_imports_nothing_heavy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_rows_in_the_store_and_on_the_disk_are_one_window(site, monkeypatch):
+    with s3_server() as (address, _):
+        keys = {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+        for name, value in keys.items():
+            monkeypatch.setenv(name, value)
+        text = site.root / "params.yaml"
+        text.write_text(text.read_text().replace("monitor:", "monitor:\n  log: {uri: 's3://logs/leavers'}", 1))
+        site.project = Project(root=site.root, env={})
+        site.asked(fresh(350))
+        assert upload(site.project.home / "log", log_store(site.project), now=time.time() + 3600, keep_local=0) == 1
+        assert not list((site.project.home / "log").glob("*/*.parquet"))
+        site.asked(fresh(150, seed=3))
+        assert "500" in check(site.judge(), "drift.window").message
+
+
+def test_rows_that_a_killed_server_took_along_are_said(site, capsys):
+    site.asked(fresh())
+    options = argparse.Namespace(since=None, last=None, only=None)
+    command.run(site.project, options)
+    assert "not in the log" not in capsys.readouterr().out
+    with opened(site.project.home / "log", version="3", run="r") as counters:
+        counters.answered(1234)
+    command.run(site.project, options)
+    assert "1,234 answered rows are not in the log, lost in 1 end of a server" in capsys.readouterr().out

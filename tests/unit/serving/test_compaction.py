@@ -1,6 +1,5 @@
 import json
 import os
-import time
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -8,7 +7,7 @@ import pytest
 
 from seatrial.files import locked
 from seatrial.serving import compaction
-from seatrial.serving.compaction import FEWEST, HOLDS, compact
+from seatrial.serving.compaction import FEWEST, HOLDS, claim, claim_of, compact
 from seatrial.serving.predictions import parts, read_log
 
 NOW = 2_000_000_000.0
@@ -87,9 +86,8 @@ def test_columns_that_some_parts_lack_are_missing_there(day):
 
 def test_many_parts_are_merged_in_bounded_portions(day, monkeypatch):
     monkeypatch.setattr(compaction, "MOST", 20)
-    monkeypatch.setattr(compaction, "FEWEST", 5)
     before = ids(day)
-    compact(day, now=NOW)
+    compact(day, now=NOW, fewest=5)
     assert len(list(day.glob("*.parquet"))) == 3
     assert ids(day) == before
 
@@ -142,7 +140,6 @@ def test_while_another_server_is_at_it_nothing_is_done(day):
 
 def test_a_reader_that_loses_parts_to_a_merge_lists_again(day, monkeypatch):
     before, read = ids(day), pl.read_parquet
-    monkeypatch.setattr(compaction, "SETTLED_S", -time.time())
 
     def read_late(path, **options):
         compact(day, now=NOW)
@@ -157,3 +154,15 @@ def test_a_merged_part_names_what_it_holds(day):
     compact(day, now=NOW)
     (merged,) = day.glob("*.parquet")
     assert json.loads(pq.read_schema(merged).metadata[HOLDS]) == names
+
+
+def test_what_is_claimed_is_not_merged_and_what_is_young_is_not_claimed(day):
+    young = write(day, "3-17-900000", age=10.0, **rows(900))
+    claimed = claim(day, now=NOW)
+    assert len(claimed) == FEWEST
+    assert young not in claimed
+    assert compact(day, now=NOW) == 0
+    assert claim(day, now=NOW) == claimed
+    claim_of(claimed[0]).unlink()
+    claim_of(claimed[1]).unlink()
+    assert compact(day, now=NOW, fewest=2) == 2

@@ -1,6 +1,8 @@
 import datetime as dt
 import os
+import re
 import resource
+import time
 
 import msgspec
 import polars as pl
@@ -8,6 +10,8 @@ import pytest
 
 from seatrial.bundle import Input
 from seatrial.errors import DataError
+from seatrial.serving.compaction import compact
+from seatrial.serving.losses import log_losses, opened
 from seatrial.serving.predictions import OWN_COLUMNS, Entry, LogSettings, PredictionLog, parts, read_log, remove_old_parts
 from seatrial.serving.rows import Decoder
 from tests.bundles import make_bundle, make_rows
@@ -80,16 +84,22 @@ def test_parts_lie_under_their_day_named_by_version_process_and_sequence(tmp_pat
     log.append(entry(manifest, make_rows(1)))
     log.flush()
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet"))
-    start = f"3-{os.getpid()}-"
-    assert names == [f"date=2026-11-{name}.parquet" for name in (f"23/{start}000000", f"23/{start}000002", f"24/{start}000001")]
+    pattern = rf"date=2026-11-(\d\d)/3-{os.getpid()}-([0-9a-f]{{12}})-(\d{{6}})\.parquet"
+    found = [re.fullmatch(pattern, name).groups() for name in names]
+    assert [(day, number) for day, _, number in found] == [("23", "000000"), ("23", "000002"), ("24", "000001")]
+    assert len({run for _, run, _ in found}) == 1
 
 
-def test_a_part_of_an_older_process_with_the_same_id_is_kept(tmp_path, manifest):
-    for _ in range(2):
+def test_a_process_with_the_id_of_an_older_one_does_not_touch_its_parts_merged_or_not(tmp_path, manifest):
+    for turn in (1, 2, 3):
         log = make_log(tmp_path, manifest)
-        log.append(entry(manifest, make_rows(2)))
-        log.flush()
-    assert read_log(tmp_path).height == 4
+        for _ in range(2):
+            log.append(entry(manifest, make_rows(2)))
+            log.flush()
+        assert read_log(tmp_path).height == 4 * turn
+        (day,) = tmp_path.glob("date=*")
+        assert compact(day, now=time.time(), fewest=2, settled=0.0) == 2
+        assert read_log(tmp_path).height == 4 * turn
 
 
 def test_nothing_asked_writes_nothing(tmp_path, manifest):
@@ -240,3 +250,22 @@ def test_a_request_is_sampled_alike_by_every_server_and_more_where_more_is_kept(
     ids = [b"request-%d" % number for number in range(500)]
     assert [few.keeps(one) for one in ids] == [again.keeps(one) for one in ids]
     assert all(more.keeps(one) for one in ids if few.keeps(one))
+
+
+def test_housekeeping_writes_down_what_was_lost_before_it_merges_or_removes_parts(tmp_path, manifest, capsys):
+    with opened(tmp_path, version="2", run="2-17-aa") as counters:
+        counters.answered(3)
+    log = make_log(tmp_path, manifest)
+    log._keep_house()
+    assert log.lost_before == 3
+    assert "3 rows of 1 answered requests" in capsys.readouterr().err
+
+
+def test_a_log_that_lost_rows_itself_says_so_when_it_ends(tmp_path, manifest, capsys):
+    log = make_log(tmp_path, manifest, max_rows=5, flush_seconds=3600)
+    log.start()
+    log.append(entry(manifest, make_rows(5)))
+    log.append(entry(manifest, make_rows(4)))
+    log.close()
+    assert "4 rows of 1 answered requests" in capsys.readouterr().err
+    assert [(loss.rows, loss.dropped) for loss in log_losses(tmp_path)] == [(4, 4)]
