@@ -266,6 +266,11 @@ def test_a_full_queue_refuses_each_kind_of_request_and_loses_no_byte(tmp_path, b
         assert running.stop() == 0
 
 
+def test_a_server_that_is_stopped_as_soon_as_it_is_ready_ends(tmp_path, bundle):
+    for _ in range(3):
+        assert start(tmp_path, bundle).stop() == 0
+
+
 def test_a_server_with_its_log_stays_below_150_mb(own_server):
     for _ in range(20):
         own_server.score(make_rows(50))

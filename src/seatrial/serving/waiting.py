@@ -75,6 +75,11 @@ def _send(cycle: RequestResponseCycle, answer: bytes) -> None:
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
+    cycle.on_response = _nothing  # as uvicorn does: a connection and its last request would keep each other
+
+
+def _nothing() -> None:
+    return
 
 
 class BoundedProtocol(ArrivingProtocol):

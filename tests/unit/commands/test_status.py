@@ -9,8 +9,9 @@ import pytest
 from seatrial.adapters.endpoint import Inspection, Route
 from seatrial.commands import status as command
 from seatrial.commands.status import status
+from seatrial.plan import Plan
 from seatrial.project import Project
-from seatrial.rollout_state import Counts, Evidence, Phase, Pin, Plan, State
+from seatrial.rollout_state import Counts, Evidence, Phase, Pin, State
 
 OLD, NEW = Pin(version=1, digest="sha256:old"), Pin(version=2, digest="sha256:new")
 PARAMS = Path(__file__).parents[3] / "params.yaml"

@@ -1,0 +1,109 @@
+"""Three times as many requests as the server can answer, by an open-loop client, for a minute (`-- --seconds N --rows R`).
+
+Reports what is still answered, how long that takes, what the others are told, and when all is as before. The server listens on
+a unix socket, as behind Envoy, and has one core; the client has another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmarks._common import median
+from benchmarks._figures import Figure, record, show
+from benchmarks._open_loop import Client, Offered, percentile, pin, request
+from benchmarks._servers import environment, one_row, records, server_command
+from benchmarks.serving import SERVER_CORE, own_core
+from seatrial.serving.app import Limits
+
+CONNECTIONS = 3_000
+FEW = 64
+CALM = 0.1
+"""The share of saturation at which answers are timed before and after."""
+RECOVERY_S = 2.0
+SLACK_MS = 2.0
+
+
+def main() -> None:
+    """Measure saturation, overload, recovery; print one table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=60.0)
+    options.add_argument("--rows", type=int, default=1, help="rows in each request")
+    options.add_argument("--times", type=float, default=3.0, help="how many times saturation is offered")
+    options.add_argument("--record", type=Path, help="write the figures into this file")
+    asked = options.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as scratch, own_core():
+        figures = _measure(Path(scratch), seconds=asked.seconds, rows=asked.rows, times=asked.times)
+    show(f"{asked.times:g} × saturation for {asked.seconds:g} s, {asked.rows} rows a request", figures)
+    if asked.record:
+        record(asked.record, figures)
+
+
+def _measure(scratch: Path, *, seconds: float, rows: int, times: float) -> list[Figure]:
+    uds = scratch / "s"
+    process = subprocess.Popen(server_command(scratch, "--uds", str(uds)), env=environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        if not process.stdout.readline().startswith("ready"):
+            raise SystemExit("the server did not start")
+        pin(process.pid, SERVER_CORE)
+        parts = request(json.dumps(records([one_row()] * rows)).encode())
+        return _figures(uds, parts, process, seconds=seconds, times=times)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _figures(uds: Path, parts: tuple[bytes, bytes], process: subprocess.Popen[str], *, seconds: float, times: float) -> list[Figure]:
+    few, many = Client(uds, connections=FEW), Client(uds, connections=CONNECTIONS)
+    try:
+        saturation = _saturation(few, parts)
+        calm = percentile(few.offer(parts, rate=CALM * saturation, seconds=4).latencies(), 0.99)
+        found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0)
+        after = few.offer(parts, rate=CALM * saturation, seconds=5)
+    finally:
+        few.close()
+        many.close()
+    share = found.good_put(start=1) / saturation
+    answered = found.latencies(start=1)
+    bound = 2 * Limits().max_waiting / saturation * 1000
+    return [
+        Figure(name="saturation", value=saturation, unit="requests/s"),
+        Figure(name="offered", value=found.planned / seconds, unit="requests/s"),
+        Figure(name="good answers", value=found.good_put(start=1), unit="requests/s"),
+        Figure(name="good answers by saturation", value=100 * share, unit="%", low=80),
+        Figure(name="p50 of the good answers", value=percentile(answered, 0.5), unit="ms"),
+        Figure(name="p99 of the good answers", value=percentile(answered, 0.99), unit="ms", high=bound),
+        Figure(name="told to come again (503 with Retry-After)", value=float(found.told_when)),
+        Figure(name="answers that are neither", value=float(len(found.status) - found.statuses[200] - found.told_when), high=0),
+        Figure(name="connections that broke", value=float(found.broken), high=0),
+        Figure(name="without an answer when the load ended", value=float(found.unanswered)),
+        Figure(name="crashes", value=float(process.poll() is not None), high=0),
+        Figure(name="p99 before, at a tenth of saturation", value=calm, unit="ms"),
+        Figure(name="until p99 is back", value=_recovered(after, calm), unit="s", high=RECOVERY_S),
+    ]
+
+
+def _saturation(client: Client, parts: tuple[bytes, bytes]) -> float:
+    """Good answers a second where the client asks for more than there can be, on few connections: nobody is refused."""
+    client.offer(parts, rate=500, seconds=2)
+    return median([client.offer(parts, rate=60_000, seconds=3, grace=0).good_put() for _ in range(3)])
+
+
+def _recovered(after: Offered, calm: float) -> float:
+    """Seconds until no quarter of a second has a p99 above that of before; infinite where it never comes back."""
+    limit, last = max(2 * calm, calm + SLACK_MS), 0.0
+    for at in range(int(after.seconds * 4)):
+        span = after.latencies(start=at / 4, end=(at + 1) / 4)
+        if not span or percentile(span, 0.99) > limit:
+            last = (at + 1) / 4
+    return last if last < after.seconds else float("inf")
+
+
+if __name__ == "__main__":
+    main()
