@@ -95,10 +95,13 @@ def stories(found: Iterable[Record], *, steps: Sequence[Exposure] = ()) -> Itera
 def last_story(home: Path, *, steps: Sequence[Exposure] = ()) -> Story | None:
     """The newest rollout; of a large journal only the end, and what names this rollout, is read."""
     path = journal_path(home)
-    start = max(0, path.stat().st_size - 8 * TAIL_BYTES) if path.exists() else 0
+    size = path.stat().st_size if path.exists() else 0
     found = None
-    for found in stories(read_records(path, start=start), steps=steps):  # noqa: B007 - the last one is meant
-        pass
+    for start in (max(0, size - 8 * TAIL_BYTES), 0):
+        for found in stories(read_records(path, start=start), steps=steps):  # noqa: B007 - the last one is meant
+            pass
+        if found is not None or start == 0:
+            break
     if found is None or not records.words(found.state, "id"):
         return found
     return story_of(home, found.id, steps=steps)
@@ -127,8 +130,9 @@ class _Fold:
         self._steps = steps
         self._began = records.when(first.time)
         self._seconds = 0.0
-        self._base = records.totals(first.state)
-        self._carried = len(records.parts(first.state))
+        carried = records.parts({"evidence": first.state.get("evidence")})
+        self._base = records.totals({"evidence": carried})
+        self._carried = len(carried)
         self._mark = ""
         self._mirrored: tuple[int, int] | None = None
         self._approvals: dict[str, None] = {}
