@@ -56,6 +56,14 @@ def test_a_champion_is_traced_to_the_rollout_that_promoted_it(home):
     assert (rollout.gate.verdict, rollout.gate.outcome, rollout.gate.who) == (journals.GATE, "pass", "gil")
 
 
+def test_a_version_that_was_promoted_twice_is_traced_to_the_rollout_of_that_time(tmp_path):
+    journals.write(
+        tmp_path, journals.promoted(), journals.promoted(3, 2, id="3-a", start=100), journals.promoted(2, 3, id="2-b", start=200)
+    )
+    past = read_history(tmp_path)
+    assert [rollout_of(past, champion_at(past, when(journals.at(seconds)))).id for seconds in (60, 160, 260)] == ["2-a", "3-a", "2-b"]
+
+
 def test_a_champion_that_came_back_says_after_what(home):
     past = read_history(home)
     reign = champion_at(past, when(journals.at(300)))

@@ -136,3 +136,11 @@ def test_one_rollout_is_read_with_the_record_that_ended_it(tmp_path, journal):
     assert [record.number for record in read_rollout(tmp_path / "journal.jsonl", "a")] == [2, 3, 4]
     assert [record.number for record in read_rollout(tmp_path / "journal.jsonl", "b")] == [5, 6]
     assert list(read_rollout(tmp_path / "journal.jsonl", "c")) == []
+
+
+def test_the_end_of_a_line_that_is_too_long_is_no_record_either(tmp_path, monkeypatch, journal):
+    write(journal, 1)
+    path = tmp_path / "journal.jsonl"
+    monkeypatch.setattr("seatrial.journal.TAIL_BYTES", 1000)
+    path.write_bytes(b"x" * 1000 + path.read_bytes() + path.read_bytes())
+    assert [record.number for record in read_records(path)] == [1]

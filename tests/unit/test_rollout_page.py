@@ -102,11 +102,11 @@ def moment(seconds, exposure=5):
 
 @pytest.mark.parametrize("count", [1, 2, 299, 300, 301, 5000])
 def test_thinning_keeps_ends_and_changes_of_weight(count):
-    moments = [moment(float(second), 5 if second < 17 else 25) for second in range(count)]
+    moments = [moment(float(second), 5 if second < 23 else 25) for second in range(count)]
     kept = thinned(moments)
     assert len(kept) <= 303
     assert (kept[0], kept[-1]) == (moments[0], moments[-1])
-    assert len(kept) == count or moments[17] in kept
+    assert len(kept) == count or moments[23] in kept
 
 
 def test_many_decisions_are_bounded_and_the_rest_is_counted(tmp_path):
