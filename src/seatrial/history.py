@@ -77,7 +77,7 @@ def read_history(home: Path) -> History:
     path = journal_path(home)
     looks = {look.verdict: look for look in read_looks(home)}
     last, reigns = read_last(path), _Reigns()
-    rollouts = tuple(_past(story, looks) for story in stories(reigns.watch(read_records(path))))
+    rollouts = tuple(_past(story, looks) for story in stories(reigns.watch(read_records(path)), drawn=False))
     notes = ["the journal ends in the middle of a record, which is left out"] if last.torn else []
     return History(source="journal.jsonl", rollouts=rollouts, reigns=tuple(reigns.found), notes=tuple(notes))
 

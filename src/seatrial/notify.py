@@ -129,7 +129,7 @@ class Notifier:
             self._complain(f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error))
 
     def _tell(self, event: str, before: State, after: State) -> None:
-        wanted = self._project.settings.notify.on
+        wanted = self._project.settings.notify.events
         if not wanted:
             return
         self._collect()

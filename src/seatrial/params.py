@@ -218,7 +218,7 @@ class Notify(Section, frozen=True, kw_only=True):
     Addresses are secrets, so none stands here.
     """
 
-    on: tuple[Literal["started", "held", "advanced", "promoted", "rolled_back", "error"], ...] = ()
+    events: tuple[Literal["started", "held", "advanced", "promoted", "rolled_back", "error"], ...] = ()
     urls_from: Text = "SEATRIAL_NOTIFY_URLS"
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10
 

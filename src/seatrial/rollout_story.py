@@ -77,8 +77,11 @@ class Story:
         return self.moments[-1].seconds if self.moments else 0.0
 
 
-def stories(found: Iterable[Record], *, steps: Sequence[Exposure] = ()) -> Iterator[Story]:
-    """The rollouts of a journal's records, oldest first; `steps` are the plan's, for the weight of a step that saw no request."""
+def stories(found: Iterable[Record], *, steps: Sequence[Exposure] = (), drawn: bool = True) -> Iterator[Story]:
+    """The rollouts of a journal's records, oldest first; `steps` are the plan's, for the weight of a step that saw no request.
+
+    Where none will be `drawn`, the work for the moments between decisions is saved.
+    """
     fold: _Fold | None = None
     for record in found:
         key = _key(record.state)
@@ -86,7 +89,7 @@ def stories(found: Iterable[Record], *, steps: Sequence[Exposure] = ()) -> Itera
             yield fold.story(record if key is None else None)
             fold = None
         if key is not None:
-            fold = fold or _Fold(key, record, steps)
+            fold = fold or _Fold(key, record, steps, drawn=drawn)
             fold.add(record)
     if fold is not None:
         yield fold.story(None)
@@ -95,10 +98,13 @@ def stories(found: Iterable[Record], *, steps: Sequence[Exposure] = ()) -> Itera
 def last_story(home: Path, *, steps: Sequence[Exposure] = ()) -> Story | None:
     """The newest rollout; of a large journal only the end, and what names this rollout, is read."""
     path = journal_path(home)
-    start = max(0, path.stat().st_size - 8 * TAIL_BYTES) if path.exists() else 0
+    size = path.stat().st_size if path.exists() else 0
     found = None
-    for found in stories(read_records(path, start=start), steps=steps):  # noqa: B007 - the last one is meant
-        pass
+    for start in (max(0, size - TAIL_BYTES), 0):
+        for found in stories(read_records(path, start=start), steps=steps):  # noqa: B007 - the last one is meant
+            pass
+        if found is not None or start == 0:
+            break
     if found is None or not records.words(found.state, "id"):
         return found
     return story_of(home, found.id, steps=steps)
@@ -120,15 +126,17 @@ def _key(state: records.State) -> str | None:
 class _Fold:
     """One rollout while its records come in."""
 
-    def __init__(self, key: str, first: Record, steps: Sequence[Exposure]) -> None:
+    def __init__(self, key: str, first: Record, steps: Sequence[Exposure], *, drawn: bool) -> None:
         self.key = key
         self._first = first
         self._last = first
         self._steps = steps
+        self._drawn = drawn
         self._began = records.when(first.time)
         self._seconds = 0.0
-        self._base = records.totals(first.state)
-        self._carried = len(records.parts(first.state))
+        carried = records.parts({"evidence": first.state.get("evidence")})
+        self._base = records.totals({"evidence": carried})
+        self._carried = len(carried)
         self._mark = ""
         self._mirrored: tuple[int, int] | None = None
         self._approvals: dict[str, None] = {}
@@ -146,7 +154,8 @@ class _Fold:
         mark = _mark(state)
         if mark != self._mark:
             self._turn(record)
-        self._moment(self._now(state, turn=mark != self._mark))
+        if self._drawn or mark != self._mark:
+            self._moment(self._now(state, turn=mark != self._mark))
         self._mark = mark
 
     def _now(self, state: records.State, *, turn: bool) -> Moment:

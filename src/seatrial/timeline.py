@@ -16,8 +16,9 @@ from seatrial.rollout_story import Moment, Story
 
 MOST_POINTS = 300
 MOST_NUMBERS = 40
-LEFT, TOP, WIDE, HIGH, RIGHT, BOTTOM = 52, 22, 420, 160, 14, 26
-CLOSE = 15
+LEFT, TOP, WIDE, HIGH, RIGHT, BOTTOM = 58, 22, 420, 160, 14, 26
+LEAST_POWER = -6
+"""E-values below ten to this are drawn there: they all say that nothing is wrong."""
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 
@@ -223,14 +224,15 @@ def _grid(axis: Axis, across: _Across) -> str:
 
 def _turns(story: Story, across: _Across, *, numbered: bool) -> str:
     """A dotted line for each decision, with its number where there is room."""
-    path, before = "", -math.inf
+    path, free = "", -math.inf
     texts: list[str] = []
     for turn in story.turns:
         place = across(turn.seconds)
         path += f"M{place:.5g} {TOP}v{HIGH}"
-        if numbered and place - before >= CLOSE and len(texts) < MOST_NUMBERS:
+        room = 5 + 5 * len(str(turn.number))
+        if numbered and place - room >= free and len(texts) < MOST_NUMBERS:
             texts.append(f'<text class="strong" x="{place:.5g}" y="{TOP - 7}" text-anchor="middle">{turn.number}</text>')
-            before = place
+            free = place + room
     return f'<path class="turns" d="{path}"/>{"".join(texts)}'
 
 
@@ -277,7 +279,7 @@ def _short(value: float) -> str:
 
 def _powers(low: float, high: float) -> Axis:
     """Powers of ten from below `low` to above `high`."""
-    first, last = math.floor(low), math.ceil(high + 0.15)
+    first, last = max(math.floor(low), LEAST_POWER), math.ceil(high + 0.15)
     step = max(1, math.ceil((last - first) / 6))
     ticks = tuple((float(at), power(at)) for at in range(first, last + 1, step))
     return Axis(low=first, high=max(last, first + 1), ticks=ticks)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.errors import BusyError
-from seatrial.journal import Journal, controller, journal_path, read_last
+from seatrial.journal import Journal, controller, journal_path, read_last, read_records, read_rollout
 
 
 @pytest.fixture
@@ -110,3 +110,37 @@ def test_the_journal_lies_in_the_home(tmp_path):
     with controller(tmp_path, "up") as journal:
         journal.append("up", {"a": 1}, time="now")
     assert read_last(journal_path(tmp_path)).record.state == {"a": 1}
+
+
+def test_all_records_are_read_and_what_is_torn_among_them_is_left_out(tmp_path, journal):
+    write(journal, 3)
+    path = tmp_path / "journal.jsonl"
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[:-9] + b"\n" + b"\x00\xff\n" + third + third[:20])
+    assert [record.number for record in read_records(path)] == [1, 3]
+    assert list(read_records(tmp_path / "none.jsonl")) == []
+
+
+@pytest.mark.parametrize(("room", "found"), [(-1, [2]), (0, [1, 2]), (1, [1, 2])])
+def test_a_line_longer_than_the_limit_is_no_record(tmp_path, monkeypatch, journal, room, found):
+    path = tmp_path / "journal.jsonl"
+    journal.append("tick", {"words": "x" * 300}, time="now")
+    journal.append("tick", {}, time="now")
+    monkeypatch.setattr("seatrial.journal.TAIL_BYTES", len(path.read_bytes().splitlines(keepends=True)[0]) + room)
+    assert [record.number for record in read_records(path)] == found
+
+
+def test_one_rollout_is_read_with_the_record_that_ended_it(tmp_path, journal):
+    for state in ({"id": ""}, {"id": "a"}, {"id": "a"}, {"id": ""}, {"id": "b"}, {"id": ""}, {"id": ""}):
+        journal.append("tick", state, time="now")
+    assert [record.number for record in read_rollout(tmp_path / "journal.jsonl", "a")] == [2, 3, 4]
+    assert [record.number for record in read_rollout(tmp_path / "journal.jsonl", "b")] == [5, 6]
+    assert list(read_rollout(tmp_path / "journal.jsonl", "c")) == []
+
+
+def test_the_end_of_a_line_that_is_too_long_is_no_record_either(tmp_path, monkeypatch, journal):
+    write(journal, 1)
+    path = tmp_path / "journal.jsonl"
+    monkeypatch.setattr("seatrial.journal.TAIL_BYTES", 1000)
+    path.write_bytes(b"x" * 1000 + path.read_bytes() + path.read_bytes())
+    assert [record.number for record in read_records(path)] == [1]
