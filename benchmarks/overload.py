@@ -11,6 +11,7 @@ import json
 import signal
 import subprocess
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks._common import median
@@ -60,15 +61,12 @@ def _measure(scratch: Path, *, seconds: float, rows: int, times: float) -> list[
 
 
 def _figures(uds: Path, parts: tuple[bytes, bytes], process: subprocess.Popen[str], *, seconds: float, times: float) -> list[Figure]:
-    few, many = Client(uds, connections=FEW), Client(uds, connections=CONNECTIONS)
-    try:
+    with closing(Client(uds, connections=FEW)) as few:
         saturation = _saturation(few, parts)
         calm = percentile(few.offer(parts, rate=CALM * saturation, seconds=4).latencies(), 0.99)
-        found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0)
+        with closing(Client(uds, connections=CONNECTIONS)) as many:
+            found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0)
         after = few.offer(parts, rate=CALM * saturation, seconds=5)
-    finally:
-        few.close()
-        many.close()
     share = found.good_put(start=1) / saturation
     answered = found.latencies(start=1)
     bound = 2 * Limits().max_waiting / saturation * 1000

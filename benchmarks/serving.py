@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -199,11 +199,8 @@ def latency(bench: Bench) -> list[Figure]:
             saturation = median([bench.rate(server, 64) for _ in range(bench.turns)])
             figures = [Figure(name="saturation, 64 connections", value=saturation, unit="requests/s")]
             for share in (0.1, 0.5, 0.8):
-                client = Client(port, connections=64)
-                try:
+                with closing(Client(port, connections=64)) as client:
                     runs = [client.offer(parts, rate=share * saturation, seconds=bench.seconds).latencies() for _ in range(bench.turns)]
-                finally:
-                    client.close()
                 for part, high in ((0.5, None), (0.99, 5.0 if share == 0.5 else None)):
                     value = median([percentile(run, part) for run in runs])
                     name = f"p{100 * part:.0f} at {100 * share:.0f} % of saturation"

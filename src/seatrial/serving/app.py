@@ -59,7 +59,7 @@ class Limits:
 
     max_rows: int = 10_000
     max_body: int = 10 * 2**20
-    max_waiting: int = 2_048
+    max_waiting: int = 1_024
     deadline_s: float = 2.0
     read_seconds: float = 60.0
     batch: int = 1

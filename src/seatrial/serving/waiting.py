@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 """So many are answered before the event loop looks for new ones."""
 PLAIN_POST = re.compile(rb"POST [^\r\n]* HTTP/1\.1\r\n").match
-LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})\r\n", re.IGNORECASE).findall
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})(?=\r\n)", re.IGNORECASE).findall
 SPECIAL = re.compile(rb"\r\n(?:connection|transfer-encoding|expect|upgrade|content-length[^:]) *:", re.IGNORECASE).search
 
 
