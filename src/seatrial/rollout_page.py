@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONGEST = 1500
 MOST_TURNS = 200
 MOST_CHECKS = 200
+NAME = 24
 TONES = {"pass": "pass", "fail": "fail", "error": "error", "inconclusive": "inconclusive"}
 COUNTED = {"failures": "failed", "slow": "slow", "broken": "broken"}
 
@@ -29,7 +30,8 @@ STYLE = """
 .facts { display: grid; gap: 0 1.2rem; margin: .6rem 0 0; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)) }
 .facts div { border-bottom: 1px solid var(--line); min-width: 0; padding: .2rem 0 } .facts dt { color: var(--soft); font-size: .85rem }
 .facts dd { margin: 0; overflow-wrap: anywhere } .card .facts div:last-child { border-bottom: 0 }
-.nobreak { white-space: nowrap } .stack td { overflow-wrap: anywhere } section > .card { margin-bottom: .6rem }
+.nobreak { white-space: nowrap } .other { white-space: nowrap } @media screen and (min-width: 44.01rem) { .other { display: block } }
+ .stack td { overflow-wrap: anywhere } section > .card { margin-bottom: .6rem }
 """
 
 
@@ -142,7 +144,7 @@ def _decisions(story: Story) -> str:
 
 def _decision(turn: Turn) -> list[str]:
     time = f'<span class="nobreak" title="{escape(clock(turn.time))}">{escape(clock(turn.time)[11:19])}</span>'
-    return [str(turn.number), time, duration(turn.seconds), escape(turn.what), escape(_bounded(turn.words))]
+    return [str(turn.number), time, duration(turn.seconds), _whole(turn.what), escape(_bounded(turn.words))]
 
 
 def _steps(story: Story, verdict: Verdict | None) -> str:
@@ -151,18 +153,31 @@ def _steps(story: Story, verdict: Verdict | None) -> str:
     if not found:
         return ""
     asked = [signal for signal in COUNTED if signal == "failures" or any(records.counted(part, signal) for part in found)]
-    header = ["step", "requests", *(COUNTED[signal] for signal in asked)]
-    header += ["champion's requests", *(f"champion's {COUNTED[signal]}" for signal in asked), "increase below", "allowed", "state"]
+    header = ["step", "requests", *(COUNTED[signal] for signal in asked), "increase below", "allowed", "state"]
     rows = [_step(part, asked, verdict, carried=at < story.carried) for at, part in enumerate(found)]
-    note = '<p class="soft small">The increase is that of the challenger\'s share of failures, by a one-sided bound of 95 %.</p>'
+    note = (
+        "<p class=\"soft small\">Counts are the challenger's, below them the champion's in the same step. The increase is that of the "
+        "challenger's share of failures, by a one-sided bound of 95 %.</p>"
+    )
     return f"<section><h2>Steps</h2>{table(header, rows, numbers=set(header) - {'step', 'state'})}{note}</section>"
 
 
 def _step(part: Mapping[str, Any], asked: Sequence[str], verdict: Verdict | None, *, carried: bool) -> list[str]:
-    sides = [f"{records.count(part, role, name):,}" for role in ("challenger", "champion") for name in ("requests", *asked)]
+    sides = [_both(part, name) for name in ("requests", *asked)]
     bound, allowed = part.get("bound"), _allowed(part, verdict)
     state = "from an earlier rollout" if carried else "complete" if part.get("complete") else "not completed"
-    return [escape(step_name(part)), *sides, _percent(bound), _percent(allowed), state]
+    return [_whole(step_name(part)), *sides, _percent(bound), _percent(allowed), state]
+
+
+def _both(part: Mapping[str, Any], name: str) -> str:
+    """A count of the challenger, and below it the champion's."""
+    challenger, champion = (records.count(part, role, name) for role in ("challenger", "champion"))
+    return f'{challenger:,} <span class="other soft small">champion {champion:,}</span>'
+
+
+def _whole(words: str) -> str:
+    """A short name, which is not broken."""
+    return f'<span class="nobreak">{escape(words)}</span>' if len(words) <= NAME else escape(_bounded(words))
 
 
 def step_name(part: Mapping[str, Any]) -> str:

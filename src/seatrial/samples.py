@@ -70,7 +70,7 @@ def _sample(state: State, decision: Decision, wall: str) -> dict[str, Any]:
         "exposure": records.exposure(told),
         "champion": [champion.requests, champion.failures],
         "challenger": [challenger.requests, challenger.failures],
-        "log_e": decision.log_e,
+        "log_e": records.log_e(told),
         "log_limit": decision.log_limit,
         "paused": bool(records.paused(told)) or records.phase(told) == "held",
     }

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
 
 from seatrial.deploy import deploy
 from seatrial.notify import Notifier, notify_log
 from seatrial.project import Project
 from seatrial.rollout_state import Phase, Pin, State
-from tests.rollouts import World
-from tests.unit.test_deploy import bundles, gate, released  # noqa: F401 - a fixture
+from tests.bundles import make_bundle
+from tests.rollouts import World, gate, released
 
-apprise = pytest.importorskip("apprise", reason="apprise is not installed")
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 SECRET = "s3cret-token"
 STARTED = State(phase=Phase.STARTING, id="2-a", challenger=Pin(version=2, digest="d"), environment="local", model="m")
@@ -152,8 +152,15 @@ def test_a_message_outlives_the_controller_that_said_it(tmp_path, good):
     assert len(good.taken) == 1
 
 
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    """Two bundles, made once."""
+    folder = tmp_path_factory.mktemp("bundles")
+    return [make_bundle(folder / f"{number}", bias=number / 10) for number in range(2)], folder
+
+
 @pytest.mark.parametrize("kind", ["good", "broken", "hanging", "absent"])
-def test_no_notifier_stops_a_rollout(tmp_path, bundles, request, kind):  # noqa: F811
+def test_no_notifier_stops_a_rollout(tmp_path, bundles, request, kind):
     url = "json://127.0.0.1:1/x" if kind == "absent" else request.getfixturevalue(kind).url
     (tmp_path / "params.yaml").write_text(PARAMS.read_text() + "\nnotify: {events: [started, advanced, promoted], timeout_s: 20}\n")
     world = World(Project.find(tmp_path, env={"SEATRIAL_NOTIFY_URLS": url}))
@@ -185,11 +192,10 @@ class Mailbox:
 
 
 def test_a_mail_arrives_at_a_real_smtp_server(tmp_path):
-    controller = pytest.importorskip("aiosmtpd.controller", reason="aiosmtpd is not installed")
     with socketserver.TCPServer(("127.0.0.1", 0), None) as found:
         port = found.server_address[1]
     mailbox = Mailbox()
-    server = controller.Controller(mailbox, hostname="127.0.0.1", port=port)
+    server = Controller(mailbox, hostname="127.0.0.1", port=port)
     server.start()
     try:
         url = f"mailto://127.0.0.1:{port}/?from=seatrial@example.org&to=ops@example.org&mode=insecure"

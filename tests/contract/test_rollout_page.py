@@ -110,6 +110,23 @@ def test_five_thousand_records_and_many_decisions_stay_readable(opened, tmp_path
 
 
 @pytest.mark.parametrize("width", [360, 1280])
+def test_all_that_is_counted_fits_and_no_short_word_is_broken(opened, tmp_path, width):  # noqa: F811
+    many = {"slow": 12_345, "broken": 12_345}
+    parts = [part(step, counts(10**6, 12_345, **many), counts(10**6, 12_345, **many), name=f"bake at {step} %") for step in (5, 100)]
+    told = [
+        (0, "began", state("starting")),
+        (9, "promote", state("promoting", evidence=parts, outcome="pass")),
+        (10, "promoted", journals.idle(2)),
+    ]
+    shown = opened(written(tmp_path, told), viewport={"width": width, "height": 800})
+    assert overflow(shown) <= 0
+    assert shown.ask("Math.max(...[...document.querySelectorAll('.scroll')].map(one => one.scrollWidth - one.clientWidth))") <= 0
+    heights = shown.ask("[...document.querySelectorAll('td .nobreak')].map(one => one.getClientRects().length)")
+    assert set(heights) == {1}
+    assert "bake at 100 %" in shown.page.locator("td .nobreak").all_inner_texts()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
 def test_hostile_words_stay_text(opened, tmp_path, width):  # noqa: F811
     fields = ("reason", "approval", "gate")
     told = [

@@ -152,7 +152,6 @@ def test_what_is_wrong_is_said_once_and_raises_nothing(tmp_path):
 
 
 def test_messages_that_hang_do_not_pile_up(tmp_path, monkeypatch):
-    pytest.importorskip("apprise", reason="apprise is not installed")
     spawned, said = [], []
     still = SimpleNamespace(poll=lambda: None, returncode=None)
     monkeypatch.setattr("seatrial.notify._spawn", lambda told, log: spawned.append(told) or still)

@@ -133,8 +133,8 @@ def test_hostile_words_stay_text(tmp_path):
 def test_slow_and_broken_answers_have_columns_where_they_were_counted(tmp_path):
     now = part(50, counts(100, 1, slow=2, broken=0), counts(100, 1, slow=7, broken=3), name="bake at 50 %")
     shown = text(rollout_page(story(tmp_path, [(0, "began", state("canary", now=now))])))
-    assert "step requests failed slow broken champion's requests champion's failed champion's slow champion's broken" in shown
-    assert "bake at 50 % 100 1 7 3 100 1 2 0" in shown
+    assert "step requests failed slow broken increase below allowed state" in shown
+    assert "bake at 50 % 100 champion 100 1 champion 1 7 champion 2 3 champion 0" in shown
 
 
 def test_the_verdict_gives_the_ceilings_and_is_shown_only_where_it_is_about_this_rollout(project):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from seatrial import rollout_records as records
 from seatrial.rollout import Action, Decision
 from seatrial.rollout_state import Counts, Evidence, Phase, Pin, State
 from seatrial.rollout_story import story_of
@@ -32,6 +33,11 @@ def test_a_sample_is_kept_each_second(tmp_path, after, found):
     sample(tmp_path, 0)
     sample(tmp_path, after)
     assert len(kept(tmp_path)) == found
+
+
+def test_the_e_value_of_a_sample_is_the_one_of_its_counts_as_in_the_journals_records(tmp_path):
+    sample(tmp_path, 0)
+    assert kept(tmp_path)[0]["log_e"] == records.log_e(seen().to_dict()) != 0.5
 
 
 def test_a_new_step_is_kept_at_once(tmp_path):
