@@ -13,8 +13,12 @@ from seatrial.journal import controller, journal_path
 from seatrial.project import Project
 from seatrial.rollout_state import Phase
 from tests.rollouts import World, gate, route_of, state
-from tests.unit.conftest import PARAMS
 
+PARAMS = """
+model: {name: logistic}
+data: {raw: data/raw.csv, target: left, positive: "Yes", id: client}
+rollout: {steps: [mirror, 50, 100], min_requests: 20, bake_seconds: 0.2, max_increase: 0.4, max_slow: 0.4, max_broken: 0.4, replay: {rate: 100}}
+"""
 NAMED = {"lock.taken", "lock.named", "journal.append", "journal.written", "journal.synced", "store.put", "store.stored", "store.publish"}
 NAMED |= {"store.published", "alias.move", "alias.moved", "ledger.write", "ledger.written", "pending.done", "pending.settled"}
 NAMED |= {"verdict.save", "verdict.saved"}
@@ -35,8 +39,9 @@ def make_world(tmp_path, bundles):
     def make():
         root = tmp_path / f"{len(made)}"
         root.mkdir()
-        (root / "params.yaml").write_text(PARAMS.read_text())
+        (root / "params.yaml").write_text(PARAMS)
         world = World(Project.find(root, env={}))
+        world.endpoint.rate = 100
         world.bundles, world.folder = bundles
         made.append(world)
         return world
@@ -93,7 +98,7 @@ def sound(world):
         pass  # the lock is free
 
 
-@pytest.mark.parametrize("action", ["kill", "raise", "enospc"])
+@pytest.mark.parametrize("action", ["kill", "raise"])
 def test_a_rollout_that_breaks_at_any_failpoint_is_brought_to_an_end_by_the_next_deploy(make_world, action):
     world = make_world()
     ready(world)
@@ -111,11 +116,11 @@ def test_a_rollout_that_breaks_at_any_failpoint_is_brought_to_an_end_by_the_next
     assert problems == []
 
 
-@pytest.mark.parametrize("action", ["kill", "raise", "enospc"])
+@pytest.mark.parametrize("action", ["kill", "raise"])
 def test_a_way_back_that_breaks_at_any_failpoint_is_finished_by_the_next_one(make_world, action):
     world = make_world()
     ready(world)
-    roll_out(world)
+    assert roll_out(world).exit_code == 0
     points = list(passed_by(world, go_back))
     problems = []
     for name, nth in points:
