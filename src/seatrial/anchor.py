@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from seatrial.failpoints import failpoint
+
 if TYPE_CHECKING:
     from seatrial.control import Registry
     from seatrial.project import Project
@@ -43,7 +45,9 @@ def _promoted(registry: Registry, project: Project, version: int, before: Mappin
     best: Mapping[str, Any] | None = {"version": holder.version, "digest": holder.digest} if holder else before
     to = version if best is None or champion.beats == best["digest"] else int(best["version"])
     if holder is None or holder.version != to:
+        failpoint("alias.move")
         registry.move_aliases(project, expected={ANCHOR: holder.version if holder else None}, to={ANCHOR: to})
+        failpoint("alias.moved")
 
 
 def _rolled_back(registry: Registry, project: Project, version: int, champion: int) -> None:
@@ -52,4 +56,6 @@ def _rolled_back(registry: Registry, project: Project, version: int, champion: i
     if holder is None or holder.version != version:
         return
     beaten = registry.find_version(project, holder.beats) if holder.beats else None
+    failpoint("alias.move")
     registry.move_aliases(project, expected={ANCHOR: version}, to={ANCHOR: beaten.version if beaten else champion})
+    failpoint("alias.moved")

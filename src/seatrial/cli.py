@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from seatrial.errors import SeatrialError, UsageError
+from seatrial.failpoints import arm
 
 COMMANDS = {
     "validate": "test the data against its contract, its statistics, the reference and the clock",
@@ -82,6 +83,7 @@ def _say(text: str) -> None:
 
 
 def _run(argv: list[str]) -> int:
+    arm(os.environ)
     verb = argv[0] if argv else "--help"
     if verb in ("-h", "--help"):
         print(_overview())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from seatrial.anchor import promotion, settle_anchor
 from seatrial.errors import BusyError, EndpointError, RegistryError
+from seatrial.failpoints import failpoint
 from seatrial.notify import Notifier
 from seatrial.plan import Plan
 from seatrial.rollout_state import Lease, Phase, Pin, State, exposure, finish, give_up
@@ -175,7 +176,9 @@ class Controller:
                 raise
             return f"the promotion could not be recorded, so it did not happen: {error.message}"
         try:
+            failpoint("alias.move")
             self.registry.move_aliases(self.project, expected={"champion": old}, to={"previous": old, "champion": new.version})
+            failpoint("alias.moved")
         except RegistryError as error:
             if self._holder("champion") != new.version:
                 return f"the promotion was not recorded, so it did not happen: {error.message}"
@@ -266,7 +269,9 @@ class Controller:
             except RegistryError as error:
                 self.say(f"pending at the registry, done by the next command: {_task_words(task)} ({error.message})")
                 return False
+            failpoint("pending.done")
             self.save("settled", replace(self.state, pending=tuple(rest)))
+            failpoint("pending.settled")
         return True
 
     def _do(self, task: Mapping[str, Any]) -> None:
@@ -275,9 +280,13 @@ class Controller:
                 self._move(expected, to)
             case {"release": int(version)}:
                 if self._holder("challenger") == version:
+                    failpoint("alias.move")
                     self.registry.move_aliases(self.project, expected={"challenger": version}, to={"challenger": None})
+                    failpoint("alias.moved")
             case {"ledger": record}:
+                failpoint("ledger.write")
                 self.registry.record_rollout(self.project, record=record)
+                failpoint("ledger.written")
             case {"anchor": work}:
                 settle_anchor(self.registry, self.project, work)
 
@@ -290,7 +299,9 @@ class Controller:
         if strange:
             self.say(f"alias {strange[0]!r} was moved by somebody else to version {holders[strange[0]]}; it is left there")
             return
+        failpoint("alias.move")
         self.registry.move_aliases(self.project, expected=holders, to=to)
+        failpoint("alias.moved")
 
     def abandon(self, outcome: Outcome, reason: str) -> None:
         """Leave nothing half: before a promotion the traffic goes back; a promotion that has begun is left for the next `deploy`."""

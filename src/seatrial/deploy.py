@@ -15,6 +15,7 @@ from seatrial.admission import admitted, gated_bundle, passing_verdict, refuse_r
 from seatrial.control import Controller, state_of
 from seatrial.drive import drive, start_source
 from seatrial.errors import BusyError, EndpointError, RefusedError, RegistryError, UsageError
+from seatrial.failpoints import failpoint
 from seatrial.journal import Journal, controller, journal_path, read_last
 from seatrial.judge import worst_e
 from seatrial.look import frozen_words, stop_request
@@ -217,9 +218,11 @@ def _prepare(
             hint="train another, or where the cause lay elsewhere: seatrial deploy --retry --reason '…'",
         )
     refuse_repetition(state, version, champion, retry)
+    failpoint("store.put")
     store_bundle(load_bundle(project.bundle, expected=version.digest), store)
     if champion is not None:
         tools.registry.fetch_bundle(project, champion, store)
+    failpoint("store.stored")
     desk.save(f"retried by {tools.who}: {retry}" if retry else "began", state)
 
 
@@ -307,6 +310,8 @@ def _record(desk: Controller, plan: Plan) -> Verdict | None:
     if desk.ended is None:
         return None
     verdict = rollout_verdict(plan, desk.ended)
+    failpoint("verdict.save")
     verdict.save(desk.project.verdict("rollout"))
+    failpoint("verdict.saved")
     desk.report()
     return verdict

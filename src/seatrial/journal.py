@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from seatrial.errors import BusyError
+from seatrial.failpoints import failpoint
 from seatrial.files import canonical_json, locked, sync_folder
 
 TAIL_BYTES = 2**20
@@ -60,7 +61,7 @@ def read_last(path: Path) -> Reading:
         return Reading()
     end = len(data)
     for line in reversed(data.splitlines(keepends=True)):
-        record = _parse(line)
+        record = parse_record(line)
         if record is not None:
             return Reading(record=record, end=start + end, torn=end != len(data))
         end -= len(line)
@@ -69,7 +70,7 @@ def read_last(path: Path) -> Reading:
 
 def read_records(path: Path, *, start: int = 0) -> Iterator[Record]:
     """Every whole record from the byte `start`, oldest first, one at a time; what cannot be read is left out. Without a file, none."""
-    return (record for record in map(_parse, _lines(path, start)) if record is not None)
+    return (record for record in map(parse_record, _lines(path, start)) if record is not None)
 
 
 def read_rollout(path: Path, id: str) -> Iterator[Record]:
@@ -77,7 +78,7 @@ def read_rollout(path: Path, id: str) -> Iterator[Record]:
     mark, near = canonical_json({"id": id})[1:-1], False
     for line in _lines(path, 0):
         mine = mark in line
-        record = _parse(line) if mine or near else None
+        record = parse_record(line) if mine or near else None
         if record is not None:
             yield record
         near = mine
@@ -98,7 +99,7 @@ def _lines(path: Path, start: int) -> Iterator[bytes]:
             begins = line.endswith(b"\n")
 
 
-def _parse(line: bytes) -> Record | None:
+def parse_record(line: bytes) -> Record | None:
     """The record of one whole line, or None."""
     if not line.endswith(b"\n"):
         return None
@@ -134,12 +135,15 @@ class Journal:
         fresh = not self._path.exists()
         with self._path.open("ab") as stream:
             self._refuse_strangers()
+            failpoint("journal.append")
             stream.truncate(self._end)
             stream.write(line)
             stream.flush()
+            failpoint("journal.written")
             os.fsync(stream.fileno())
         if fresh:
             sync_folder(self._path.parent)
+        failpoint("journal.synced")
         self._end += len(line)
         self.last = Record(number=number, token=self.token, time=time, event=event, state=json.loads(line)["state"])
         return self.last
@@ -171,6 +175,8 @@ def controller(home: Path, command: str) -> Iterator[Journal]:
                 f"another controller is at work: {holder(home)}",
                 hint="wait for it, watch it with seatrial status, or end it with seatrial rollback",
             ) from None
+        failpoint("lock.taken")
         # Not replaced by a new file: the lock is on this one.
         lock.write_bytes(canonical_json({"pid": os.getpid(), "host": socket.gethostname(), "command": command}))
+        failpoint("lock.named")
         yield Journal(home / "journal.jsonl")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.errors import BusyError, RefusedError, SeatrialError, UsageError
+from seatrial.failpoints import failpoint
 from seatrial.files import pretty_json, write_atomic
 from seatrial.plan import Plan
 from seatrial.rollout_state import Grant, Pause, Phase, State
@@ -164,7 +165,9 @@ def listen(desk: Controller, plan: Plan) -> None:
             answer = {"answer": take(desk, plan, said)}
         except SeatrialError as error:
             answer = {"refused": error.message, "hint": error.hint or ""}
+        failpoint("word.heard")
         write_atomic(path.with_suffix(".answer"), pretty_json(answer))
+        failpoint("word.answered")
         path.unlink(missing_ok=True)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from seatrial.bundle import Bundle, load_bundle, write_files
 from seatrial.errors import BundleError
+from seatrial.failpoints import failpoint
 from seatrial.files import locked, sync_folder
 
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -83,10 +84,12 @@ def _publish(bundle: Bundle, folder: Path) -> None:
         fresh = Path(scratch) / "fresh"
         write_files(fresh, bundle, mode=0o444)
         sync_folder(fresh)
+        failpoint("store.publish")
         if os.path.lexists(folder):
             folder.rename(Path(scratch) / "damaged")
         fresh.rename(folder)
         sync_folder(folder.parent)
+        failpoint("store.published")
         _remove(Path(scratch) / "damaged")
 
 

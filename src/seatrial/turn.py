@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from seatrial.errors import BusyError
+from seatrial.failpoints import failpoint
 from seatrial.files import pretty_json, write_atomic
 from seatrial.journal import Journal, controller
 from seatrial.look import stop_request
@@ -38,7 +39,9 @@ def taken_over(
                 if tools.clock.monotonic() > end:
                     raise
             if reason is not None and not request.exists():
+                failpoint("stop.write")
                 write_atomic(request, pretty_json({"who": tools.who, "reason": reason}))
+                failpoint("stop.written")
             waited = True
             tools.clock.sleep(POLL_S)
         if reason is not None:

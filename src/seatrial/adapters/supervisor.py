@@ -23,6 +23,7 @@ from typing import Any
 from seatrial.adapters import leash
 from seatrial.adapters.sockets import UnixConnection
 from seatrial.errors import EndpointError
+from seatrial.failpoints import failpoint
 from seatrial.files import write_atomic
 
 START_S = 15.0
@@ -80,6 +81,7 @@ class Supervisor:
         (self._folder / "programs").mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(exist_ok=True)
         config = self._folder / "supervisord.conf"
+        failpoint("supervisord.start")
         write_atomic(config, self._config().encode())
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
         environment = {name: self._env[name] for name in PASSED_ON if name in self._env} | {"OMP_NUM_THREADS": "1"}
@@ -95,6 +97,7 @@ class Supervisor:
         )
         if ended.returncode != 0 or not wait_until(lambda: self.pid() is not None, START_S):
             raise EndpointError(f"supervisord did not start: {(ended.stderr + ended.stdout).strip() or tail(self.log)}")
+        failpoint("supervisord.started")
 
     def processes(self) -> tuple[Process, ...]:
         """Every program that supervisord knows, in order of group and name."""
@@ -108,14 +111,19 @@ class Supervisor:
 
     def add(self, group: str, programs: tuple[Program, ...], *, priority: int) -> None:
         """Write the group's file and start it; a larger priority is started later and stopped earlier."""
+        failpoint("group.add")
         write_atomic(self._file(group), group_config(group, programs, priority=priority, pid_file=self._pid_file).encode())
         with self._rpc() as rpc:
+            failpoint("group.written")
             rpc.reloadConfig()
             rpc.addProcessGroup(group)
+        failpoint("group.added")
 
     def remove(self, group: str) -> None:
         """Stop the group, take it out of supervisord, and remove its file; a group that is not there is no error."""
+        failpoint("group.remove")
         self._file(group).unlink(missing_ok=True)
+        failpoint("group.unlinked")
         if group not in {process.group for process in self.processes()}:
             return
         for again in (True, True, False):
@@ -134,6 +142,7 @@ class Supervisor:
         with self._rpc() as rpc:
             rpc.reloadConfig()
             rpc.removeProcessGroup(group)
+        failpoint("group.removed")
 
     def _await_stopped(self, group: str | None = None) -> None:
         """Wait until a group, or everything, has stopped; supervisord kills what does not within STOP_S.

@@ -18,6 +18,7 @@ from seatrial.adapters.envoy import Clusters, Route
 from seatrial.adapters.sockets import fetch
 from seatrial.adapters.supervisor import tail, wait_until
 from seatrial.errors import EndpointError
+from seatrial.failpoints import failpoint
 from seatrial.files import pretty_json, write_atomic
 
 CONFIRM_S = 5.0
@@ -92,11 +93,13 @@ class Envoy:
 
     def prepare(self, *, host: str, port: int, clusters: Clusters, route: Route | None, timeout: float) -> None:
         """Write all that an Envoy which is not running starts with."""
+        failpoint("envoy.prepare")
         bootstrap = envoy.bootstrap(host=host, port=port, folder=self._folder, admin=str(self._admin))
         write_atomic(self._folder / BOOTSTRAP, pretty_json(bootstrap))
         for name, data in ((CLUSTERS, envoy.clusters(clusters)), (ROUTES, envoy.routes(route, timeout=timeout))):
             for folder in (self._folder, self._good):
                 write_atomic(folder / name, data)
+        failpoint("envoy.prepared")
 
     def clusters(self) -> Clusters:
         """The clusters on disk, or the last confirmed ones where that file is torn."""
@@ -129,6 +132,7 @@ class Envoy:
         for name, live in ((CLUSTERS, self._clusters_version()), (ROUTES, self._live_routes())):
             good = _read(self._good / name)
             if live and envoy.file_version(_read(self._folder / name)) != live and envoy.file_version(good) == live:
+                failpoint("config.heal")
                 write_atomic(self._folder / name, good)
 
     def drained(self, versions: set[int]) -> bool:
@@ -162,17 +166,22 @@ class Envoy:
     def _apply(self, name: str, data: bytes, confirmed: Callable[[], bool]) -> None:
         if _read(self._folder / name) != data or not confirmed():
             refused = self._rejections()
+            failpoint("config.move")
             write_atomic(self._folder / name, data)
+            failpoint("config.moved")
             done = wait_until(lambda: confirmed() or self._rejections() > refused, CONFIRM_S, every=0.005)
             if not done or not confirmed():
                 self._restore(name)
                 what = "refused" if done else f"did not confirm within {CONFIRM_S:.0f} s"
                 raise EndpointError(f"Envoy {what} the new {name}; the last good one is back. Its log ends:\n{tail(self.log)}")
+        failpoint("config.confirmed")
         write_atomic(self._good / name, data)
+        failpoint("config.kept")
 
     def _restore(self, name: str) -> None:
         good = _read(self._good / name)
         if envoy.file_version(good):
+            failpoint("config.heal")
             write_atomic(self._folder / name, good)
 
     def _stored(self, name: str) -> tuple[bytes, bytes]:

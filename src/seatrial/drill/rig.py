@@ -1,0 +1,380 @@
+"""The rig: a scratch project with an endpoint of its own, a client and controllers as processes, and what they left as records.
+
+Nothing of the project is touched but its bundle, which is read: state, port and registry are the rig's own. Whatever the rig
+started is ended by its process id when its block ends.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from seatrial.adapters.endpoint import Inspection, LocalEndpoint, Route, inspect
+from seatrial.adapters.leash import leashed
+from seatrial.adapters.sockets import recorded_folder
+from seatrial.adapters.supervisor import wait_until
+from seatrial.adapters.traffic import Envoy
+from seatrial.bundle import Bundle, load_bundle, write_bundle
+from seatrial.control import state_of
+from seatrial.drill.registry import FileRegistry
+from seatrial.errors import EndpointError
+from seatrial.files import pretty_json
+from seatrial.invariants import Allowed, Answer, Places, read_answers, read_records, shares_allowed
+from seatrial.journal import journal_path, read_last
+from seatrial.plan import Plan
+from seatrial.project import Project
+from seatrial.rollout_state import State, exposure
+from seatrial.verdict import Check, Outcome, Verdict
+
+RATE = 100.0
+PATIENCE_S = 60.0
+POLL_S = 0.02
+VERSIONS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What a client saw: its answers, and the ids that it sent."""
+
+    answers: tuple[Answer, ...]
+    sent: frozenset[str]
+
+    @property
+    def harmed(self) -> int:
+        """Requests without a 2xx."""
+        fine = {answer.id for answer in self.answers if answer.ok}
+        return len(self.sent - fine)
+
+
+class Client:
+    """The client's process, from its first request on; `stop` waits for its last answer."""
+
+    def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
+        self._process = process
+        self._out = out
+
+    def stop(self) -> Traffic:
+        """End the schedule, and give what came back."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(PATIENCE_S)
+        lines = self._out.read_text().splitlines()
+        last = json.loads(lines[-1])
+        answers = tuple(read_answers(lines[:-1]))
+        return Traffic(answers=answers, sent=frozenset(f"{last['run']}-{number}" for number in range(last["sent"])))
+
+    def seen(self) -> list[Answer]:
+        """The answers so far."""
+        return list(read_answers(line for line in self._out.read_text().splitlines() if '"status"' in line))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a controller ended: its exit code (negative: the signal that killed it) and what it printed."""
+
+    code: int
+    output: str
+
+
+class Running:
+    """A controller at work."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._log = log
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def wait(self, seconds: float = PATIENCE_S) -> Ended:
+        """Wait for its end; EndpointError where it does not come."""
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise EndpointError(f"a controller did not end within {seconds:.0f} s: {self.output()[-2000:]}") from None
+        return Ended(code=code, output=self.output())
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text()
+
+
+class Rig:
+    """One scratch project. `rollout` is its section of params.yaml, and may be changed between drills."""
+
+    def __init__(self, folder: Path, project: Project, stack: ExitStack) -> None:
+        self.root = folder
+        self.home = folder / "home"
+        self.trigger = folder / "fault"
+        self.registry = FileRegistry(folder)
+        self.env = {**_plain(project.env), "SEATRIAL_HOME": str(self.home)}
+        self._port = _free_port()
+        self._stack = stack
+        self._sections = {name: msgspec.to_builtins(getattr(project.settings, name)) for name in ("model", "data")}
+        self._count = 0
+        self._baseline: dict[Path, bytes] = {}
+        self.digests = _copies(load_bundle(project.bundle), self.registry.bundles)
+        (folder / "rows.json").write_bytes((project.bundle / "golden.json").read_bytes())
+        rows = [one["row"] for one in json.loads((folder / "rows.json").read_bytes())]
+        (folder / "rows.json").write_bytes(pretty_json(rows))
+        (folder / ".git").mkdir()  # the search for params.yaml ends here
+
+    @property
+    def project(self) -> Project:
+        """The scratch project, its params.yaml read anew."""
+        return Project.find(self.root, env=self.env)
+
+    @property
+    def endpoint(self) -> LocalEndpoint:
+        """The scratch endpoint."""
+        return LocalEndpoint(self.home, self.project.settings.rollout, env=self.env)
+
+    @property
+    def champion(self) -> Route:
+        """All traffic on version 1."""
+        return Route(champion=1)
+
+    def plan(self, **rollout: Any) -> None:
+        """Write params.yaml with this section `rollout`; what is left out asks for little, so that a drill is short."""
+        easy = {"min_requests": 20, "bake_seconds": 0, "max_increase": 0.4, "max_slow": 0.4, "max_broken": 0.4, "max_shift": None}
+        easy |= {"max_disagreement": None, "max_latency_ratio": None, "replay": None, "request_timeout_s": 1, "lease_s": 5}
+        sections = {**self._sections, "rollout": {**easy, **rollout, "port": self._port}, "monitor": {"log": {"flush_seconds": 0.2}}}
+        (self.root / "params.yaml").write_bytes(pretty_json(sections))
+
+    def gate(self, number: int) -> None:
+        """Lay version `number` before the controller, with a passing verdict against the champion."""
+        digest, holder = self.digests[number - 1], self.registry.holder("champion")
+        shutil.rmtree(self.project.bundle, ignore_errors=True)
+        shutil.copytree(self.registry.bundles / str(number), self.project.bundle)
+        check = Check(name="drill", outcome=Outcome.PASS, message="gated for a drill")
+        subject = {"bundle": digest, "champion": self.digests[holder - 1] if holder else None}
+        verdict = Verdict(kind="gate", subject=subject, checks=(check,))
+        verdict.save(self.project.verdict("gate"))
+        if self.registry.find_version(self.project, digest) is None:
+            self.registry.add(digest, verdict.digest)
+
+    def release(self) -> None:
+        """From nothing to version 1 live, and version 2 gated; kept as what `reset` returns to."""
+        self.down()
+        for left in (self.home, self.registry.path):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        self.gate(1)
+        ended = self.control("deploy").wait()
+        if ended.code != 0:
+            raise EndpointError(f"version 1 could not be released for the drill: {ended.output}")
+        self.gate(2)
+        self._baseline = {path: path.read_bytes() for path in (journal_path(self.home), self.registry.path)}
+
+    def reset(self) -> None:
+        """Back to version 1 live and version 2 gated, whatever the last drill left; from nothing where that is not possible."""
+        self._forget()
+        try:
+            one = next(variant for variant in self._variants() if variant.version == 1)
+            self.endpoint.ensure(self._variants())
+            self.endpoint.route(self.champion)
+            self.endpoint.ensure((one,))
+        except EndpointError:
+            self.release()
+            return
+        for path, data in self._baseline.items():
+            path.write_bytes(data)
+        self.gate(2)
+
+    def _forget(self) -> None:
+        """Remove what a drill left beside the endpoint: requests, words, the fault, the switch of the registry."""
+        for path in (self.trigger, self.registry.down, self.home / "stop.json", self.home / "words"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _variants(self) -> tuple[Any, ...]:
+        """Version 1, and what else gets traffic or runs."""
+        from seatrial.adapters.endpoint import Variant
+
+        live = self.endpoint.live_route()
+        named = {1, *(live.versions if live else ())}
+        store = self.home / "store"
+        folders = {number: store / self.digests[number - 1].removeprefix("sha256:") for number in named}
+        return tuple(Variant(version=number, digest=self.digests[number - 1], bundle=folder) for number, folder in folders.items())
+
+    def down(self) -> None:
+        """Stop the endpoint."""
+        with suppress(EndpointError):
+            LocalEndpoint(self.home, self.project.settings.rollout, env=self.env).down()
+
+    def control(self, command: str, *options: str, failpoint: str | None = None, passed: Path | None = None) -> Running:
+        """Start a controller; with a failpoint armed, or with the file where it writes those it passes."""
+        more = {"SEATRIAL_FAILPOINT": failpoint, "SEATRIAL_FAILPOINT_LOG": str(passed) if passed else None}
+        env = self.env | {name: value for name, value in more.items() if value}
+        log = self._file("controller", "log")
+        line = [sys.executable, "-m", "seatrial.drill.desk", command, *options]
+        return Running(self._start(line, log, env), log)
+
+    def watch(self) -> None:
+        """Start the lease's watchdog, where the endpoint has none of its own."""
+        if any("seatrial.watchdog" in command for command in self.processes().values()):
+            return
+        line = [sys.executable, "-m", "seatrial.watchdog", "--home", str(self.home), "--timeout", "1"]
+        self._start(line, self._file("watchdog", "log"), self.env)
+
+    def client(self, rate: float = RATE) -> Client:
+        """Start the client; it is sending once this returns."""
+        out, log = self._file("answers", "jsonl"), self._file("client", "log")
+        url = f"http://127.0.0.1:{self._port}/invocations"
+        line = [sys.executable, "-m", "seatrial.drill.client", "--url", url, "--rows", str(self.root / "rows.json")]
+        process = self._start([*line, "--rate", str(rate), "--out", str(out)], log, self.env)
+        wait_until(lambda: "ready" in log.read_text() or process.poll() is not None, PATIENCE_S)
+        return Client(process, out)
+
+    def _file(self, kind: str, suffix: str) -> Path:
+        self._count += 1
+        return self.root / f"{kind}-{self._count}.{suffix}"
+
+    def _start(self, line: list[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+        """A process that ends with this one, or with the rig."""
+        with log.open("w") as stream:
+            command = leashed(self.root / "leash.pid", line)
+            process = subprocess.Popen(
+                command, cwd=self.root, env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, text=True
+            )
+        self._stack.callback(_end, process)
+        return process
+
+    def state(self) -> State:
+        """The journal's last state."""
+        record = read_last(journal_path(self.home)).record
+        return state_of(record.state if record else None)
+
+    def records(self) -> list[tuple[float, State]]:
+        """The journal's states with their times (unix seconds)."""
+        path = journal_path(self.home)
+        found = read_records(path.read_bytes()) if path.exists() else []
+        return [(dt.datetime.fromisoformat(record.time).timestamp(), state_of(record.state)) for record in found]
+
+    def timeline(self) -> list[Allowed]:
+        """What share each digest may have, from record to record."""
+        return [Allowed(since=time, shares=shares_allowed(state, self._weight(state))) for time, state in self.records()]
+
+    def _weight(self, state: State) -> int:
+        return exposure(Plan.of(self.project.settings.rollout), state)[0]
+
+    def places(self) -> Places:
+        """What journal, route file, Envoy and registry say at this moment."""
+        state, envoy = self.state(), self._envoy()
+        expected = None
+        if state.champion is not None:
+            weight, mirror = exposure(Plan.of(self.project.settings.rollout), state)
+            challenger = state.challenger.version if state.challenger and (weight or mirror) else None
+            expected = Route(champion=state.champion.version, challenger=challenger, weight=weight, mirror=mirror)
+        return Places(
+            journal=state,
+            expected=expected,
+            stored=envoy.stored_route(),
+            live=envoy.live_route(),
+            alias=self.registry.holder("champion"),
+        )
+
+    def _envoy(self) -> Envoy:
+        folder = self.home / "endpoint"
+        sockets = recorded_folder(self.home, folder / "sockets") or folder / "no-sockets"
+        return Envoy(folder / "envoy", sockets / "admin", folder / "logs/envoy.log")
+
+    def route_file(self) -> Path:
+        """Envoy's route file."""
+        return self.home / "endpoint/envoy/routes.json"
+
+    def inspect(self) -> Inspection:
+        """What runs, with process ids."""
+        return inspect(self.home)
+
+    def processes(self) -> dict[int, str]:
+        """Every process of this machine whose command names the scratch folder, without the rig's own."""
+        own = {os.getpid(), os.getppid()}
+        return {pid: command for pid, command in _commands() if str(self.root) in command and pid not in own}
+
+    def port_problem(self) -> str | None:
+        """Why the port cannot be listened on, or None."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self._port))
+            except OSError as error:
+                return str(error)
+        return None
+
+    def until(self, condition: Callable[[], bool], seconds: float = PATIENCE_S, what: str = "it") -> float:
+        """Wait until a condition is true; gives the time then (unix seconds). EndpointError where it does not come true."""
+        if not wait_until(condition, seconds, every=POLL_S):
+            raise EndpointError(f"{what} did not happen within {seconds:.0f} s")
+        return time.time()
+
+
+@contextmanager
+def rig(project: Project) -> Iterator[Rig]:
+    """A rig in a scratch folder with the project's bundle in three versions that answer the same; gone at the end, whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="seatrial-drill-", ignore_cleanup_errors=True) as scratch, ExitStack() as stack:
+        made = Rig(Path(scratch).resolve(), project, stack)
+        made.plan(steps=[50, 100])
+        stack.callback(made.down)
+        yield made
+
+
+def _copies(bundle: Bundle, folder: Path) -> tuple[str, ...]:
+    """The bundle in versions with digests of their own: the same model, and a note in the manifest."""
+    digests = []
+    for number in range(1, VERSIONS + 1):
+        params = {**bundle.manifest.training.params, "drill": number}
+        training = msgspec.structs.replace(bundle.manifest.training, params=params)
+        digests.append(write_bundle(folder / str(number), msgspec.structs.replace(bundle.manifest, training=training), bundle.files))
+    return tuple(digests)
+
+
+def _plain(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would lead to the live endpoint or a shared registry."""
+    return {name: value for name, value in env.items() if not name.startswith(("SEATRIAL_", "MLFLOW_"))}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process that the rig started, by force where it does not listen."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+    process.wait()
+
+
+def _commands() -> Iterator[tuple[int, str]]:
+    """Process ids with their commands."""
+    proc = Path("/proc")
+    if not (proc / "self/cmdline").exists():
+        listed = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True).stdout
+        for line in listed.splitlines():
+            pid, _, command = line.strip().partition(" ")
+            yield int(pid), command
+        return
+    for folder in proc.glob("[0-9]*"):
+        with suppress(OSError):
+            yield int(folder.name), (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
