@@ -109,7 +109,9 @@ def local_tools(
 
     replay = settings.rollout.replay
     return Tools(
-        endpoint=LocalEndpoint(home, settings.rollout, log=settings.monitor.log, name=settings.model.name, env=project.env),
+        endpoint=LocalEndpoint(
+            home, settings.rollout, log=settings.monitor.log, name=settings.model.name, root=project.root, env=project.env
+        ),
         registry=registry,
         clock=SystemClock(),
         smoke=smoke,
