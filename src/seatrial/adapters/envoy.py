@@ -190,7 +190,7 @@ def routes(route: Route | None, *, timeout: float) -> bytes:
 
 
 def _nothing(why: str) -> Json:
-    return {"direct_response": {"status": 503, "body": {"inline_string": json.dumps({"error": why}) + "\n"}}}
+    return {"direct_response": {"status": 503, "body": {"inline_string": why}}}
 
 
 def _routes(route: Route, timeout: float) -> list[Json]:

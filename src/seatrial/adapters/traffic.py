@@ -166,6 +166,7 @@ class Envoy:
         """
         live: dict[int, Traffic] = {}
         mirror: dict[int, Traffic] = {}
+        self._flush()
         times = self._times()
         for name, found in self._statistics().items():
             kind, _, version = name.partition("-")
@@ -203,8 +204,11 @@ class Envoy:
         return str(found[0].get("version_info", "")) if found else None
 
     def _live_listener(self) -> str | None:
-        found = self._dump("dynamic_listeners")
-        return str(found[0].get("active_state", {}).get("version_info", "")) if found else None
+        """The version of the listener that answers; the dump of listeners keeps the old version after a change in place."""
+        found = self._named_statistics(r"^listener_manager\.(lds\.version_text|total_listeners_(active|warming))$")
+        if not found.get("listener_manager.total_listeners_active") or found.get("listener_manager.total_listeners_warming"):
+            return None
+        return str(found.get("listener_manager.lds.version_text", ""))
 
     def _live_clusters(self) -> set[str]:
         return {str(one["cluster"]["name"]) for one in self._dump("dynamic_active_clusters")}
@@ -238,6 +242,10 @@ class Envoy:
             if match:
                 times[match[1]] = tuple((float(bucket["upper_bound"]), int(bucket["cumulative"])) for bucket in one["buckets"])
         return times
+
+    def _flush(self) -> None:
+        """Have histograms merged: Envoy does so after it has answered who asks, so that the next answer is the first with all."""
+        fetch(self._admin, "/stats?filter=^server\\.live$")
 
     def _statistics(self) -> dict[str, dict[str, int]]:
         """The counters of each cluster that has any."""
