@@ -211,3 +211,31 @@ def test_what_knows_binary_tasks_only_says_so(tmp_path):
     found = settings(tmp_path, "model: {name: m, task: regression, primary: mae}\ndata: {raw: t.csv, target: bought}\n")
     with pytest.raises(UsageError, match=r"deploy knows binary tasks only; model.task of params.yaml is regression"):
         found.require_binary("deploy")
+
+
+@pytest.mark.parametrize(
+    ("sticky", "words"),
+    [
+        ("{}", "exactly one of header and field"),
+        ("{header: x-user-id, field: id}", "exactly one of header and field"),
+        ("{header: x-seatrial-key}", "is taken off every request"),
+        ("{header: 'x user'}", "rollout.sticky.header: expected"),
+        ("{header: 'a%)b'}", "rollout.sticky.header: expected"),
+        ("{cookie: a}", "rollout.sticky.cookie: unknown key"),
+    ],
+)
+def test_a_variant_is_drawn_by_one_header_or_one_field(tmp_path, sticky, words):
+    (problem,) = problems(tmp_path, f"{SMALL}rollout: {{sticky: {sticky}}}\n")
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("rollout", "url"),
+    [
+        ("{}", "http://127.0.0.1:8080"),
+        ("{host: '::1', port: 80}", "http://[::1]:80"),
+        ("{host: 0.0.0.0, tls: {certificate: a, key: b}}", "https://127.0.0.1:8080"),
+    ],
+)
+def test_the_endpoint_s_address_is_one_that_a_client_here_can_use(tmp_path, rollout, url):
+    assert settings(tmp_path, f"{SMALL}rollout: {rollout}\n").rollout.url == url
