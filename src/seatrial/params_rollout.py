@@ -18,6 +18,7 @@ DEFAULT_STEPS: dict[str, tuple[Plain | int, ...]] = {
     "blue_green": ("mirror", 100),
     "shadow_only": ("mirror",),
 }
+HEADER = r"^[A-Za-z0-9][A-Za-z0-9-]*$"
 CEILINGS = ("max_increase", "max_slow", "max_broken", "max_latency_ratio", "max_shift", "max_disagreement")
 CLOCK = r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([01]\d|2[0-3]):[0-5]\d$"
 WhenInWeek = Annotated[str, Meta(pattern=CLOCK)]
@@ -44,6 +45,27 @@ class Freeze(Section, frozen=True, kw_only=True):
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise PlacedError(f"{self.zone!r} is no time zone that this machine knows, such as UTC or Europe/Zurich", "zone") from None
+
+
+class Sticky(Section, frozen=True, kw_only=True):
+    """What a client's variant is drawn by: exactly one of a request header and a field of the first row."""
+
+    header: Annotated[str, Meta(pattern=HEADER)] | None = None
+    field: Text | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse neither and both, and headers that never arrive, or that would be logged as a key."""
+        if (self.header is None) == (self.field is None):
+            raise PlacedError("sticky is exactly one of header and field, such as {header: x-user-id}")
+        if self.header is not None and self.header.lower().startswith(("x-seatrial-", "x-envoy-")):
+            raise PlacedError(f"{self.header!r} is taken off every request; name a header of the clients' own", "header")
+
+
+class TlsFiles(Section, frozen=True, kw_only=True):
+    """A certificate chain and its private key, as PEM; relative paths count from the project's folder."""
+
+    certificate: Text
+    key: Text
 
 
 class StepSettings(Section, frozen=True, kw_only=True):
@@ -82,6 +104,9 @@ class Rollout(Section, frozen=True, kw_only=True):
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8080
+    tls: TlsFiles | None = None
+    sticky: Sticky | None = None
+    access_log: Literal["all", "errors", "none"] = "all"
     strategy: Strategy = "progressive"
     steps: tuple[StepForm, ...] | None = None
     alpha: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
@@ -110,6 +135,12 @@ class Rollout(Section, frozen=True, kw_only=True):
     approval: bool = False
     approval_hours: Positive = 24
     four_eyes: bool = False
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address as a client on this machine writes it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - read, not listened on
+        return f"{'http' if self.tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def ordered(self) -> tuple[StepForm, ...]:

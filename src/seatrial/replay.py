@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import UsageError
@@ -57,13 +59,16 @@ def replay(
     requests: int | None = None,
     seconds: float | None = None,
     simulated: bool = True,
+    token: str | None = None,
+    certificate: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda sent: None,
 ) -> ReplayResult:
     """Post `rows` one by one to `url`, from the first again after the last, `rate` a second.
 
     It ends after `requests`, after `seconds`, or once `stop()` is true, whichever is first, when every answer is in;
-    `progress` is told the number sent so far. Raises UsageError where there are no rows, or no end.
+    `progress` is told the number sent so far; `token` goes along as a bearer token, and `certificate` (PEM) is the one that an https
+    address is trusted by, whatever name stands in it. Raises UsageError where there are no rows, or no end.
     """
     if not rows:
         raise UsageError("there are no rows to send")
@@ -74,13 +79,25 @@ def replay(
     if limit is not None and limit < 1:
         raise UsageError(f"{seconds:g} s at {rate:g} requests a second is not one request" if seconds else "0 requests are no replay")
     headers = {"content-type": "application/json"} | ({"x-seatrial-simulated": "1"} if simulated else {})
-    return asyncio.run(_run(url, bodies, headers, rate, limit, stop, progress))
+    headers |= {"authorization": f"Bearer {token}"} if token else {}
+    return asyncio.run(_run(url, bodies, headers, _trusting(certificate), rate, limit, stop, progress))
+
+
+def _trusting(certificate: Path | None) -> ssl.SSLContext | bool:
+    """Trust this certificate alone, as a leaf too; without one, what aiohttp trusts by itself."""
+    if certificate is None:
+        return True
+    context = ssl.create_default_context(cafile=certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return context
 
 
 async def _run(
     url: str,
     bodies: Sequence[bytes],
     headers: Mapping[str, str],
+    trust: ssl.SSLContext | bool,
     rate: float,
     limit: int | None,
     stop: Callable[[], bool],
@@ -90,7 +107,7 @@ async def _run(
 
     tally, pending, run = _Tally(), set[asyncio.Task[None]](), uuid.uuid4().hex[:12]
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=trust)
     start, sent = time.perf_counter(), 0
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers, auto_decompress=False) as session:
         while (limit is None or sent < limit) and not stop():

@@ -223,3 +223,31 @@ def test_the_log_can_go_to_an_object_store(tmp_path, uri):
 def test_an_address_that_is_no_object_store_is_refused_with_its_line(tmp_path, uri):
     (problem,) = problems(tmp_path, f"{SMALL}monitor: {{log: {{uri: '{uri}'}}}}\n")
     assert problem.startswith("params.yaml:3: monitor.log.uri")
+
+
+@pytest.mark.parametrize(
+    ("sticky", "words"),
+    [
+        ("{}", "exactly one of header and field"),
+        ("{header: x-user-id, field: id}", "exactly one of header and field"),
+        ("{header: x-seatrial-key}", "is taken off every request"),
+        ("{header: 'x user'}", "rollout.sticky.header: expected"),
+        ("{header: 'a%)b'}", "rollout.sticky.header: expected"),
+        ("{cookie: a}", "rollout.sticky.cookie: unknown key"),
+    ],
+)
+def test_a_variant_is_drawn_by_one_header_or_one_field(tmp_path, sticky, words):
+    (problem,) = problems(tmp_path, f"{SMALL}rollout: {{sticky: {sticky}}}\n")
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("rollout", "url"),
+    [
+        ("{}", "http://127.0.0.1:8080"),
+        ("{host: '::1', port: 80}", "http://[::1]:80"),
+        ("{host: 0.0.0.0, tls: {certificate: a, key: b}}", "https://127.0.0.1:8080"),
+    ],
+)
+def test_the_endpoint_s_address_is_one_that_a_client_here_can_use(tmp_path, rollout, url):
+    assert settings(tmp_path, f"{SMALL}rollout: {rollout}\n").rollout.url == url

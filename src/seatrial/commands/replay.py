@@ -14,7 +14,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from seatrial.adapters.door import ENDPOINT_TOKEN, read_token
 from seatrial.errors import DataError, EndpointError, UsageError
 from seatrial.located import nearest
 from seatrial.project import Project
@@ -51,9 +53,13 @@ def run(project: Project, options: argparse.Namespace) -> int:
     rows = held_out_rows(project, options.shift)
     requests = options.requests if options.requests or options.seconds else len(rows)
     total = min(requests or math.inf, options.seconds * rate if options.seconds else math.inf)
-    url = _url(project)
+    url, tls = _url(project), project.settings.rollout.tls
+    token = read_token(ENDPOINT_TOKEN, home=project.home, env=project.env)
+    certificate = project.root / tls.certificate if tls else None
     with _progress(int(total), rate) as progress:
-        result = replay(url, rows, rate=rate, requests=requests, seconds=options.seconds, progress=progress)
+        result = replay(
+            url, rows, rate=rate, requests=requests, seconds=options.seconds, token=token, certificate=certificate, progress=progress
+        )
     _print(result, shifted=options.shift)
     return 0 if result.failed == 0 else 1
 
@@ -109,13 +115,13 @@ def _factor(shift: str, value: str) -> float:
 
 def _url(project: Project) -> str:
     """Where the endpoint listens; EndpointError where nothing does."""
-    rollout = project.settings.rollout
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(rollout.host, rollout.host)  # noqa: S104 - read, not listened on
+    url = project.settings.rollout.url
+    place = urlsplit(url)
     try:
-        socket.create_connection((host, rollout.port), timeout=2).close()
+        socket.create_connection((place.hostname, place.port), timeout=2).close()
     except OSError:
-        raise EndpointError(f"nothing listens on {host}:{rollout.port}", hint="start the endpoint: nox -s deploy") from None
-    return f"http://[{host}]:{rollout.port}/invocations" if ":" in host else f"http://{host}:{rollout.port}/invocations"
+        raise EndpointError(f"nothing listens on {place.hostname}:{place.port}", hint="start the endpoint: nox -s deploy") from None
+    return f"{url}/invocations"
 
 
 @contextmanager

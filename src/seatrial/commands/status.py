@@ -37,10 +37,9 @@ def status(project: Project, state: State, seen: Inspection) -> dict[str, Any]:
     Weights and process ids are what runs; phase, roles and rollout are what the journal says.
     """
     rollout = project.settings.rollout
-    host = f"[{rollout.host}]" if ":" in rollout.host else rollout.host
     roles = {"champion": state.champion, "challenger": state.challenger, "previous": state.previous}
     return {
-        "url": f"http://{host}:{rollout.port}",
+        "url": rollout.url,
         "phase": str(state.phase) if seen.envoy is not None else "down",
         "variants": [
             {

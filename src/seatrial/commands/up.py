@@ -35,5 +35,4 @@ def up(project: Project, tools: Tools) -> str:
         if champion is None:
             raise UsageError("nothing was live here yet", hint="deploy a version first: nox -s deploy")
         desk.start()
-        rollout = project.settings.rollout
-        return f"version {champion.version} serves on http://{rollout.host}:{rollout.port}"
+        return f"version {champion.version} serves on {project.settings.rollout.url}"

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seatrial.adapters.envoy import Clusters, Route, bootstrap, clusters, file_version, read_clusters, read_route, routes
+from seatrial.adapters.envoy import (
+    Clusters,
+    Route,
+    bootstrap,
+    clusters,
+    file_version,
+    listeners,
+    read_address,
+    read_clusters,
+    read_route,
+    routes,
+)
+from seatrial.adapters.envoy_listener import Door
 
 TWO = Clusters(sockets={3: ("/run/v3-0", "/run/v3-1"), 4: ("/run/v4-0",)})
 VERSIONS = st.integers(min_value=1, max_value=10**6)
@@ -18,7 +30,7 @@ def resources(data):
 
 
 def action(route):
-    return resources(routes(route, timeout=2))["seatrial"]["virtual_hosts"][0]["routes"][0]
+    return resources(routes(route, timeout=2))["seatrial"]["virtual_hosts"][0]["routes"][-1]
 
 
 def weights(route):
@@ -79,6 +91,8 @@ def test_limits_are_generous_for_live_traffic_and_tight_for_the_mirror():
         "version-4": 4096,
         "canary-4": 4096,
         "mirror-4": 64,
+        "preview-3": 64,
+        "preview-4": 64,
     }
 
 
@@ -131,8 +145,29 @@ def test_no_route_is_read_from_other_words():
 
 
 def test_only_the_endpoint_listens_and_the_admin_is_private():
-    found = bootstrap(host="127.0.0.1", port=8080, folder=Path("/home/envoy"), admin="/run/admin")
+    found = bootstrap(folder=Path("/home/envoy"), admin="/run/admin")
     assert found["admin"]["address"]["pipe"] == {"path": "/run/admin", "mode": 0o600}
-    (listener,) = found["static_resources"]["listeners"]
-    assert listener["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 8080}
-    assert listener["enable_reuse_port"] is False
+    assert "static_resources" not in found
+    data = listeners(Door(host="127.0.0.1", port=8080), folder=Path("/home/envoy"))
+    assert read_address(data) == ("127.0.0.1", 8080)
+    assert resources(data)["public"]["enable_reuse_port"] is False
+    assert read_address(data[:-5]) is None
+
+
+def test_a_route_holds_no_secret_and_testers_come_before_everybody():
+    host = resources(routes(Route(champion=3, challenger=4), timeout=1))["seatrial"]["virtual_hosts"][0]
+    named = [one["route"].get("cluster") for one in host["routes"]]
+    assert named == ["preview-3", "preview-4", None]
+    alone = resources(routes(Route(champion=3), timeout=1))["seatrial"]["virtual_hosts"][0]["routes"]
+    assert alone[1]["direct_response"]["status"] == 503
+
+
+def test_the_champion_comes_first_so_that_a_rising_weight_takes_no_key_from_the_challenger():
+    drawn = action(Route(champion=3, challenger=4, weight=5))["route"]
+    assert [one["name"] for one in drawn["weighted_clusters"]["clusters"]] == ["version-3", "canary-4"]
+    assert drawn["weighted_clusters"]["use_hash_policy"] is True
+
+
+def test_a_secret_is_not_shown():
+    secrets = {"token": "hidden-1", "tester_token": "hidden-2", "certificate": "hidden-3", "key": "hidden-4"}
+    assert "hidden" not in repr(Door(host="::1", port=1, **secrets))
