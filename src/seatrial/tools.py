@@ -109,7 +109,7 @@ def local_tools(
 
     replay = settings.rollout.replay
     return Tools(
-        endpoint=LocalEndpoint(home, settings.rollout, log=settings.monitor.log, name=settings.model.name, env=project.env),
+        endpoint=LocalEndpoint(home, settings.rollout, log=settings.monitor.log, name=settings.model.name, env=project.env, say=say),
         registry=registry,
         clock=SystemClock(),
         smoke=smoke,

@@ -9,28 +9,31 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from seatrial.adapters.envoy import Clusters, Route
+from seatrial.adapters.programs import Seen, seen
+from seatrial.adapters.runtimes import Runtimes
 from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version
 from seatrial.adapters.sockets import open_folder, recorded_folder
-from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
+from seatrial.adapters.supervisor import Process, Program, Supervisor, command_line, tail, wait_until
 from seatrial.adapters.traffic import Envoy, Traffic
 from seatrial.errors import EndpointError
 from seatrial.files import locked
+from seatrial.guardian import guardian_pid, start_guardian, without_guardian
+from seatrial.journal import journal_path, read_last
 from seatrial.params import Log, Rollout
 
 __all__ = ["Endpoint", "Inspection", "LocalEndpoint", "Route", "Telemetry", "Traffic", "Variant", "inspect", "model_server"]
 
 START_S = 15.0
 FREED_S = 2.0
-ENVOY = "envoy"
-AFTER_SERVERS = 900
+ENVOY, WATCHDOG, CONTROLLER = "envoy", "watchdog", "controller"
+AFTER_SERVERS, AFTER_ENVOY = 900, 950
 CONCURRENCY = 1
 """Envoy's worker threads: on two cores shared with the servers, a second one answers no more requests."""
 
@@ -69,6 +72,9 @@ class Inspection:
     variants: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     states: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     route: Route | None = None
+    guardian: int | None = None
+    watchdog: int | None = None
+    programs: tuple[Seen, ...] = ()
 
 
 def model_server(*, log: Path | None = None, settings: Log | None = None, name: str = "model") -> ServerCommand:
@@ -81,7 +87,7 @@ def model_server(*, log: Path | None = None, settings: Log | None = None, name: 
         options += ["--keep-days", str(wanted.keep_days), *(part for column in wanted.drop for part in ("--drop", column))]
 
     def command(variant: Variant, uds: Path) -> list[str]:
-        head = [sys.executable, "-m", "seatrial.serving.server", "--bundle", str(variant.bundle), "--digest", variant.digest]
+        head = [variant.python, "-I", "-m", "seatrial.serving.server", "--bundle", str(variant.bundle), "--digest", variant.digest]
         return [*head, "--version", str(variant.version), "--uds", str(uds), *options]
 
     return command
@@ -90,8 +96,10 @@ def model_server(*, log: Path | None = None, settings: Log | None = None, name: 
 class _Parts:
     """The pieces of the endpoint of `home`, whose sockets lie in `sockets`."""
 
-    def __init__(self, home: Path, sockets: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, sockets: Path, env: Mapping[str, str], say: Callable[[str], None] = print) -> None:
+        self.home = home
         self.folder = home / "endpoint"
+        self.runtimes = Runtimes(home / "runtimes", say=say)
         self.sockets = sockets
         logs = self.folder / "logs"
         self.supervisor = Supervisor(self.folder, sockets / "control", env)
@@ -111,18 +119,20 @@ class _Parts:
 
     def shut_down(self) -> None:
         """Stop everything and remove what only made sense while it ran; logs stay."""
-        self.supervisor.stop()
-        shutil.rmtree(self.sockets, ignore_errors=True)
-        for name in ("programs", "envoy", "good"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        _record(self.folder.parent).unlink(missing_ok=True)
+        with without_guardian(self.home):
+            self.supervisor.stop()
+            shutil.rmtree(self.sockets, ignore_errors=True)
+            for name in ("programs", "envoy", "good", "starts"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+            _record(self.home).unlink(missing_ok=True)
 
 
 class LocalEndpoint:
     """supervisord and Envoy on this machine, below `home`.
 
     `name` is the model's; `log` the prediction log's settings (its parts go to `<home>/log`); `env` is what folders and the
-    programs' environment are taken from; `server_command` gives the command of one server, by default Seatrial's own.
+    programs' environment are taken from; `server_command` gives the command of one server, by default Seatrial's own; `say` is
+    told where a runtime had to be made again.
     """
 
     def __init__(
@@ -134,7 +144,9 @@ class LocalEndpoint:
         name: str = "model",
         env: Mapping[str, str] | None = None,
         server_command: ServerCommand | None = None,
+        say: Callable[[str], None] = print,
     ) -> None:
+        self._say = say
         self._home = home.absolute()
         self._settings = settings
         self._env = dict(os.environ) if env is None else env
@@ -156,7 +168,9 @@ class LocalEndpoint:
             self._start_supervisord(parts)
             self._start_servers(parts, wanted)
             self._start_envoy(parts, wanted)
+            self._start_watch(parts)
             self._stop_others(parts, wanted)
+            self._tidy(parts)
 
     def route(self, route: Route) -> None:
         """Move traffic; returns once Envoy itself has the route live.
@@ -221,7 +235,7 @@ class LocalEndpoint:
     def _held(self) -> Iterator[_Parts]:
         """The parts, with a folder for sockets, while nobody else changes the endpoint."""
         with locked(_lock(self._home)):
-            yield _Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env)
+            yield _Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env, self._say)
 
     def _check_port(self, parts: _Parts) -> None:
         """Refuse a port that somebody else has; one that a killed endpoint had is free in a moment."""
@@ -246,7 +260,7 @@ class LocalEndpoint:
         """Start supervisord, where it does not run, with nothing to do yet."""
         if parts.supervisor.pid() is None:
             shutil.rmtree(parts.folder / "programs", ignore_errors=True)
-            parts.supervisor.start()
+            parts.supervisor.start(parts.runtimes.present())
 
     def _start_servers(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
         """Start the versions that do not run; all of them are asked for their digest."""
@@ -257,11 +271,13 @@ class LocalEndpoint:
         routed = set(live.versions) if live else set()
         try:
             for variant in started:
-                parts.servers.start(variant, count=self._settings.servers, command=self._command)
+                runtime = parts.runtimes.of(variant.version, variant.digest)
+                parts.servers.start(variant, count=self._settings.servers, command=self._command, runtime=runtime)
             for variant in started:
                 if variant.version not in routed:
                     parts.servers.await_ready(variant)
             for variant in wanted.values():
+                parts.servers.await_starting(variant.version)
                 parts.servers.check_digest(variant)
         except BaseException:
             self._give_up(parts, {variant.version for variant in started} - routed)
@@ -287,9 +303,27 @@ class LocalEndpoint:
         parts.envoy.prepare(
             host=host, port=port, clusters=clusters.with_route(route) if route else clusters, route=route, timeout=self._timeout
         )
-        program = Program(name=ENVOY, command=parts.envoy.command(concurrency=CONCURRENCY), log=parts.envoy.log)
+        runtime = parts.runtimes.present()
+        binary, *options = parts.envoy.command(concurrency=CONCURRENCY)
+        program = Program(name=ENVOY, command=(str(runtime.file(binary)), *options), log=parts.envoy.log, runtime=runtime)
         parts.supervisor.add(ENVOY, (program,), priority=AFTER_SERVERS)
         self._await_envoy(parts)
+
+    def _start_watch(self, parts: _Parts) -> None:
+        """The watchdog, from the present runtime, so that it understands what this code writes into the journal; and the guardian."""
+        runtime = parts.runtimes.present()
+        command = (str(runtime.python), "-I", "-m", "seatrial.watchdog", "--home", str(self._home), "--timeout", str(self._timeout))
+        program = Program(name=WATCHDOG, command=command, log=parts.folder / "logs/watchdog.log", runtime=runtime)
+        parts.supervisor.put(WATCHDOG, (program,), priority=AFTER_ENVOY)
+        start_guardian(self._home, runtime.python, self._env)
+
+    def _tidy(self, parts: _Parts) -> None:
+        """Remove the runtimes that nothing needs any more: no version of the journal, and no process."""
+        record = read_last(journal_path(self._home)).record
+        pins = [record.state.get(role) for role in ("champion", "challenger", "previous")] if record else []
+        versions = {int(pin["version"]) for pin in pins if pin} | set(parts.servers.running())
+        pids = (parts.supervisor.pid(), guardian_pid(self._home))
+        parts.runtimes.keep_only(versions, [*parts.supervisor.texts(), *(command_line(pid) for pid in pids if pid)])
 
     def _await_envoy(self, parts: _Parts) -> None:
         def ended() -> bool:
@@ -316,13 +350,14 @@ class LocalEndpoint:
 def inspect(home: Path) -> Inspection:
     """What runs below `home`: read only, nothing is started or locked."""
     parts = _parts(home.absolute())
+    guardian = guardian_pid(home.absolute())
     pid = parts.supervisor.pid()
     if pid is None:
-        return Inspection()
+        return Inspection(guardian=guardian)
     try:
         processes = parts.supervisor.processes()
     except EndpointError:
-        return Inspection()
+        return Inspection(guardian=guardian)
     versions = by_version(processes)
     return Inspection(
         supervisord=pid,
@@ -330,6 +365,9 @@ def inspect(home: Path) -> Inspection:
         variants={version: tuple(one.pid for one in found if one.pid) for version, found in versions.items()},
         states={version: tuple(one.state for one in found) for version, found in versions.items()},
         route=parts.envoy.live_route(),
+        guardian=guardian,
+        watchdog=next((one.pid for one in processes if one.group == WATCHDOG and one.pid), None),
+        programs=seen(parts.supervisor, processes, parts.folder / "logs"),
     )
 
 

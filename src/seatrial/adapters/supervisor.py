@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.adapters import leash
+from seatrial.adapters.runtimes import Runtime
 from seatrial.adapters.sockets import UnixConnection
 from seatrial.errors import EndpointError
 from seatrial.files import write_atomic
@@ -28,28 +29,40 @@ from seatrial.files import write_atomic
 START_S = 15.0
 STOP_S = 15
 RETRIES = 20
+OVER = "0,1,3"
+"""The exit codes after which a program that is not lasting is over."""
+STARTS = "starts"
+LOG_BYTES = 5 * 2**20
+LOGS_KEPT = 2
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH")
 """What programs get of the caller's environment: no token of a registry or a cloud is among it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One process: its name, its command, and the file for what it prints."""
+    """One process: its name, its command, the file for what it prints, and the runtime that its leash is taken from.
+
+    One that is not `lasting` is over once it ends with 0, 1 or 3; every other end starts it again."""
 
     name: str
     command: tuple[str, ...]
     log: Path
+    runtime: Runtime | None = None
+    lasting: bool = True
+    directory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What supervisord says about one program; `pid` is 0 where it does not run, `started` in seconds since 1970."""
+    """What supervisord says about one program; `pid` is 0 where it does not run, `started` and `ended` in seconds since 1970."""
 
     group: str
     name: str
     state: str
     pid: int
     started: int
+    ended: int = 0
+    exit_code: int = 0
 
 
 class Supervisor:
@@ -74,14 +87,25 @@ class Supervisor:
         except EndpointError:
             return None
 
-    def start(self) -> None:
-        """Start supervisord, detached from this process and its terminal, with the groups that have a file."""
+    def recorded(self) -> int | None:
+        """The process id of the pid file, where that process runs and is this endpoint's supervisord, answering or not."""
+        pid = self._recorded_pid()
+        mine = pid is not None and alive(pid) and str(self._folder / "supervisord.conf") in command_line(pid)
+        return pid if mine else None
+
+    def start(self, runtime: Runtime | None = None) -> None:
+        """Start supervisord, detached from this process and its terminal, with the groups that have a file.
+
+        It runs from `runtime`, by default with the interpreter of this process.
+        """
+        python = sys.executable if runtime is None else str(runtime.python)
         self.end_lost()
+        (self._folder / STARTS).mkdir(parents=True, exist_ok=True)
         (self._folder / "programs").mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(exist_ok=True)
         config = self._folder / "supervisord.conf"
         write_atomic(config, self._config().encode())
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+        command = [python, "-I", "-m", "supervisor.supervisord", "-c", str(config)]
         environment = {name: self._env[name] for name in PASSED_ON if name in self._env} | {"OMP_NUM_THREADS": "1"}
         ended = subprocess.run(
             command,
@@ -101,17 +125,52 @@ class Supervisor:
         with self._rpc() as rpc:
             found = rpc.getAllProcessInfo()
         made = (
-            Process(group=one["group"], name=one["name"], state=one["statename"], pid=int(one["pid"]), started=int(one["start"]))
+            Process(
+                group=one["group"],
+                name=one["name"],
+                state=one["statename"],
+                pid=int(one["pid"]),
+                started=int(one["start"]),
+                ended=int(one["stop"]),
+                exit_code=int(one["exitstatus"]),
+            )
             for one in found
         )
         return tuple(sorted(made, key=lambda process: (process.group, process.name)))
 
     def add(self, group: str, programs: tuple[Program, ...], *, priority: int) -> None:
         """Write the group's file and start it; a larger priority is started later and stopped earlier."""
+        for program in programs:
+            (self._folder / STARTS / program.name).unlink(missing_ok=True)
         write_atomic(self._file(group), group_config(group, programs, priority=priority, pid_file=self._pid_file).encode())
         with self._rpc() as rpc:
             rpc.reloadConfig()
             rpc.addProcessGroup(group)
+
+    def put(self, group: str, programs: tuple[Program, ...], *, priority: int) -> None:
+        """Make the group run as it is described here; one that does already is left alone."""
+        wanted = group_config(group, programs, priority=priority, pid_file=self._pid_file)
+        known = any(one.group == group and one.state not in ("FATAL", "STOPPED") for one in self.processes())
+        if known and self._file(group).exists() and self._file(group).read_text() == wanted:
+            return
+        self.remove(group)
+        self.add(group, programs, priority=priority)
+
+    def texts(self) -> list[str]:
+        """The files of all groups: what they name is in use."""
+        return [path.read_text() for path in (self._folder / "programs").glob("*.conf")]
+
+    def start_again(self, group: str) -> None:
+        """Start the programs of a group that supervisord has given up; what runs is left alone."""
+        with self._rpc() as rpc:
+            rpc.startProcessGroup(group, False)
+
+    def restarts(self, program: str) -> int:
+        """How often a program was started again since its group was added, as its leash wrote it down."""
+        try:
+            return max(0, len((self._folder / STARTS / program).read_bytes().splitlines()) - 1)
+        except OSError:
+            return 0
 
     def remove(self, group: str) -> None:
         """Stop the group, take it out of supervisord, and remove its file; a group that is not there is no error."""
@@ -164,8 +223,8 @@ class Supervisor:
         """
         if self.pid() is not None:
             return
-        pid = self._recorded_pid()
-        if pid is not None and alive(pid) and str(self._folder / "supervisord.conf") in command_line(pid):
+        pid = self.recorded()
+        if pid is not None:
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not alive(pid), 5)
         for left in (self._control, self._pid_file):
@@ -217,8 +276,8 @@ chmod = 0700
 
 [supervisord]
 logfile = {_escaped(log)}
-logfile_maxbytes = 5MB
-logfile_backups = 2
+logfile_maxbytes = {LOG_BYTES}
+logfile_backups = {LOGS_KEPT}
 loglevel = info
 pidfile = {_escaped(pid_file)}
 umask = 077
@@ -242,19 +301,27 @@ def group_config(group: str, programs: tuple[Program, ...], *, priority: int, pi
 
 
 def _program_config(program: Program, pid_file: Path) -> str:
-    command = (sys.executable, "-I", "-S", leash.__file__, str(pid_file), *program.command)
+    command = leash_command(program.runtime, pid_file, program.command)
+    lasting = "autorestart = true" if program.lasting else f"autorestart = unexpected\nexitcodes = {OVER}"
     return f"""[program:{program.name}]
 command = {_escaped(shlex.join(command))}
-directory = {_escaped(pid_file.parent)}
-autorestart = true
+directory = {_escaped(program.directory or pid_file.parent)}
+{lasting}
 startsecs = 1
 startretries = {RETRIES}
 stopwaitsecs = {STOP_S}
 redirect_stderr = true
 stdout_logfile = {_escaped(program.log.relative_to(pid_file.parent))}
-stdout_logfile_maxbytes = 5MB
-stdout_logfile_backups = 2
+stdout_logfile_maxbytes = {LOG_BYTES}
+stdout_logfile_backups = {LOGS_KEPT}
 """
+
+
+def leash_command(runtime: Runtime | None, pid_file: Path, command: tuple[str, ...]) -> tuple[str, ...]:
+    """A command on the leash of a runtime; without one, on this process's own."""
+    if runtime is None:
+        return (sys.executable, "-I", "-S", leash.__file__, str(pid_file), *command)
+    return (str(runtime.python), "-I", "-S", str(runtime.seatrial / "adapters/leash.py"), str(pid_file), *command)
 
 
 def _escaped(value: object) -> str:
