@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seatrial.adapters.endpoint import CONTROLLER, ENVOY
+from seatrial.adapters.endpoint import ENVOY
 from seatrial.adapters.envoy import Route
+from seatrial.adapters.keepers import CONTROLLER, CONTROLLER_FILE
 from seatrial.adapters.sockets import recorded_folder
 from seatrial.adapters.supervisor import Process, Supervisor
 from seatrial.files import locked
@@ -43,6 +44,7 @@ class Upkeep:
         if any(one.group == CONTROLLER and one.state == "EXITED" for one in processes):
             with suppress(BlockingIOError), locked(endpoint_folder(self.home) / "lock", wait=False):
                 supervisor.remove(CONTROLLER)
+                (endpoint_folder(self.home) / CONTROLLER_FILE).unlink(missing_ok=True)
 
     def _due(self, processes: tuple[Process, ...]) -> list[str]:
         """The groups with traffic that were given up RETRY_S ago; the time starts anew with each try."""

@@ -15,25 +15,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from seatrial.adapters import keepers
 from seatrial.adapters.envoy import Clusters, Route
 from seatrial.adapters.programs import Seen, seen
 from seatrial.adapters.runtimes import Runtimes
-from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version
+from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version, model_server
 from seatrial.adapters.sockets import open_folder, recorded_folder
-from seatrial.adapters.supervisor import Process, Program, Supervisor, command_line, tail, wait_until
+from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
 from seatrial.adapters.traffic import Envoy, Traffic
 from seatrial.errors import EndpointError
 from seatrial.files import locked
-from seatrial.guardian import guardian_pid, start_guardian, without_guardian
-from seatrial.journal import journal_path, read_last
+from seatrial.guardian import guardian_pid, without_guardian
 from seatrial.params import Log, Rollout
 
 __all__ = ["Endpoint", "Inspection", "LocalEndpoint", "Route", "Telemetry", "Traffic", "Variant", "inspect", "model_server"]
 
 START_S = 15.0
 FREED_S = 2.0
-ENVOY, WATCHDOG, CONTROLLER = "envoy", "watchdog", "controller"
-AFTER_SERVERS, AFTER_ENVOY = 900, 950
+ENVOY = "envoy"
+AFTER_SERVERS = 900
 CONCURRENCY = 1
 """Envoy's worker threads: on two cores shared with the servers, a second one answers no more requests."""
 
@@ -77,27 +77,12 @@ class Inspection:
     programs: tuple[Seen, ...] = ()
 
 
-def model_server(*, log: Path | None = None, settings: Log | None = None, name: str = "model") -> ServerCommand:
-    """The command of Seatrial's own model server, with its prediction log in `log`."""
-    options = ["--name", name]
-    if log is not None:
-        wanted = settings or Log()
-        options += ["--log", str(log), "--flush-seconds", str(wanted.flush_seconds), "--flush-rows", str(wanted.flush_rows)]
-        options += ["--sample", str(wanted.sample)]
-        options += ["--keep-days", str(wanted.keep_days), *(part for column in wanted.drop for part in ("--drop", column))]
-
-    def command(variant: Variant, uds: Path) -> list[str]:
-        head = [variant.python, "-I", "-m", "seatrial.serving.server", "--bundle", str(variant.bundle), "--digest", variant.digest]
-        return [*head, "--version", str(variant.version), "--uds", str(uds), *options]
-
-    return command
-
-
-class _Parts:
+class Parts:
     """The pieces of the endpoint of `home`, whose sockets lie in `sockets`."""
 
     def __init__(self, home: Path, sockets: Path, env: Mapping[str, str], say: Callable[[str], None] = print) -> None:
         self.home = home
+        self.env = env
         self.folder = home / "endpoint"
         self.runtimes = Runtimes(home / "runtimes", say=say)
         self.sockets = sockets
@@ -119,12 +104,16 @@ class _Parts:
 
     def shut_down(self) -> None:
         """Stop everything and remove what only made sense while it ran; logs stay."""
+        if keepers.is_controller(self.env) and self.supervisor.pid() is not None:
+            keepers.stop_all_but_keepers(self)
+            return
         with without_guardian(self.home):
             self.supervisor.stop()
             shutil.rmtree(self.sockets, ignore_errors=True)
             for name in ("programs", "envoy", "good", "starts"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-            _record(self.home).unlink(missing_ok=True)
+            for left in (_record(self.home), self.folder / keepers.CONTROLLER_FILE):
+                left.unlink(missing_ok=True)
 
 
 class LocalEndpoint:
@@ -168,9 +157,9 @@ class LocalEndpoint:
             self._start_supervisord(parts)
             self._start_servers(parts, wanted)
             self._start_envoy(parts, wanted)
-            self._start_watch(parts)
+            keepers.start_watch(parts, timeout=self._timeout)
             self._stop_others(parts, wanted)
-            self._tidy(parts)
+            keepers.tidy(parts)
 
     def route(self, route: Route) -> None:
         """Move traffic; returns once Envoy itself has the route live.
@@ -217,11 +206,22 @@ class LocalEndpoint:
             parts.envoy.apply_clusters(known.with_sockets({one: found for one, found in known.sockets.items() if one != version}))
             parts.servers.stop(version)
 
+    def supervise(self, command: list[str], *, folder: Path, env: Mapping[str, str]) -> None:
+        """Let supervisord look after a controller until it ends with 0, 1 or 3; `env` is kept in a file that only this user can read."""
+        with self._held() as parts:
+            parts.supervisor.end_lost()
+            self._start_supervisord(parts)
+            keepers.start_watch(parts, timeout=self._timeout)
+            keepers.start_controller(parts, command, folder=folder, env=env)
+
     def down(self) -> None:
-        """Stop everything: no process, port or socket stays. Twice is once."""
+        """Stop everything: no process, port or socket stays. Twice is once.
+
+        A controller that supervisord looks after ends itself last: supervisord, it and the watchdog stay.
+        """
         if (self._home / "endpoint").exists():
             with locked(_lock(self._home)):
-                _parts(self._home).shut_down()
+                _parts(self._home, self._env).shut_down()
 
     @property
     def _timeout(self) -> float:
@@ -232,12 +232,12 @@ class LocalEndpoint:
         return _numeric(self._settings.host), self._settings.port
 
     @contextmanager
-    def _held(self) -> Iterator[_Parts]:
+    def _held(self) -> Iterator[Parts]:
         """The parts, with a folder for sockets, while nobody else changes the endpoint."""
         with locked(_lock(self._home)):
-            yield _Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env, self._say)
+            yield Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env, self._say)
 
-    def _check_port(self, parts: _Parts) -> None:
+    def _check_port(self, parts: Parts) -> None:
         """Refuse a port that somebody else has; one that a killed endpoint had is free in a moment."""
         ours = parts.envoy_process() is not None and parts.envoy.address() == self._address
         if not ours and not wait_until(lambda: _taken(*self._address) is None, FREED_S if parts.envoy.address() else 0):
@@ -247,7 +247,7 @@ class LocalEndpoint:
                 hint="nox -s down stops an endpoint that lost its state here; else free the port, or change rollout.port in params.yaml",
             )
 
-    def _check_routed(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+    def _check_routed(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         parts.envoy.heal()
         live = parts.envoy.live_route()
         missing = [version for version in live.versions if version not in wanted] if live else []
@@ -256,13 +256,13 @@ class LocalEndpoint:
                 f"version {missing[0]} still gets traffic, so it cannot be stopped", hint="route traffic away from it first"
             )
 
-    def _start_supervisord(self, parts: _Parts) -> None:
+    def _start_supervisord(self, parts: Parts) -> None:
         """Start supervisord, where it does not run, with nothing to do yet."""
         if parts.supervisor.pid() is None:
             shutil.rmtree(parts.folder / "programs", ignore_errors=True)
             parts.supervisor.start(parts.runtimes.present())
 
-    def _start_servers(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+    def _start_servers(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         """Start the versions that do not run; all of them are asked for their digest."""
         running = parts.servers.running()
         lost = {version for version, processes in running.items() if all(one.state in ("FATAL", "STOPPED") for one in processes)}
@@ -283,14 +283,14 @@ class LocalEndpoint:
             self._give_up(parts, {variant.version for variant in started} - routed)
             raise
 
-    def _give_up(self, parts: _Parts, versions: set[int]) -> None:
+    def _give_up(self, parts: Parts, versions: set[int]) -> None:
         """Stop what was started; where nothing else runs, stop everything."""
         for version in versions:
             parts.servers.stop(version)
         if not parts.servers.running():
             parts.shut_down()
 
-    def _start_envoy(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+    def _start_envoy(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         """Start Envoy where it does not run, or move it to the port of params.yaml; then it knows all that runs."""
         if parts.envoy_process() is not None and parts.envoy.address() == self._address:
             wait_until(parts.envoy.ready, START_S)
@@ -309,23 +309,7 @@ class LocalEndpoint:
         parts.supervisor.add(ENVOY, (program,), priority=AFTER_SERVERS)
         self._await_envoy(parts)
 
-    def _start_watch(self, parts: _Parts) -> None:
-        """The watchdog, from the present runtime, so that it understands what this code writes into the journal; and the guardian."""
-        runtime = parts.runtimes.present()
-        command = (str(runtime.python), "-I", "-m", "seatrial.watchdog", "--home", str(self._home), "--timeout", str(self._timeout))
-        program = Program(name=WATCHDOG, command=command, log=parts.folder / "logs/watchdog.log", runtime=runtime)
-        parts.supervisor.put(WATCHDOG, (program,), priority=AFTER_ENVOY)
-        start_guardian(self._home, runtime.python, self._env)
-
-    def _tidy(self, parts: _Parts) -> None:
-        """Remove the runtimes that nothing needs any more: no version of the journal, and no process."""
-        record = read_last(journal_path(self._home)).record
-        pins = [record.state.get(role) for role in ("champion", "challenger", "previous")] if record else []
-        versions = {int(pin["version"]) for pin in pins if pin} | set(parts.servers.running())
-        pids = (parts.supervisor.pid(), guardian_pid(self._home))
-        parts.runtimes.keep_only(versions, [*parts.supervisor.texts(), *(command_line(pid) for pid in pids if pid)])
-
-    def _await_envoy(self, parts: _Parts) -> None:
+    def _await_envoy(self, parts: Parts) -> None:
         def ended() -> bool:
             return any(one.group == ENVOY and one.state in ("BACKOFF", "FATAL", "EXITED") for one in parts.supervisor.processes())
 
@@ -335,7 +319,7 @@ class LocalEndpoint:
             parts.supervisor.remove(ENVOY)
             raise EndpointError(f"Envoy did not start; its log ends:\n{problem}")
 
-    def _stop_others(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+    def _stop_others(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         """Stop what is not named: its last requests end, its clusters go, then its processes."""
         others = set(parts.servers.running()) - set(wanted)
         if not others:
@@ -366,14 +350,14 @@ def inspect(home: Path) -> Inspection:
         states={version: tuple(one.state for one in found) for version, found in versions.items()},
         route=parts.envoy.live_route(),
         guardian=guardian,
-        watchdog=next((one.pid for one in processes if one.group == WATCHDOG and one.pid), None),
+        watchdog=next((one.pid for one in processes if one.group == keepers.WATCHDOG and one.pid), None),
         programs=seen(parts.supervisor, processes, parts.folder / "logs"),
     )
 
 
-def _parts(home: Path) -> _Parts:
+def _parts(home: Path, env: Mapping[str, str] = os.environ) -> Parts:
     """The parts as they were left; without a record of sockets, nobody answers at them."""
-    return _Parts(home, recorded_folder(home, _record(home)) or home / "endpoint/no-sockets", os.environ)
+    return Parts(home, recorded_folder(home, _record(home)) or home / "endpoint/no-sockets", env)
 
 
 def _record(home: Path) -> Path:

@@ -13,6 +13,7 @@ from seatrial.adapters.runtimes import Runtime
 from seatrial.adapters.sockets import fetch
 from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
 from seatrial.errors import EndpointError
+from seatrial.params import Log
 
 READY_S = 15.0
 BEFORE_ENVOY = 100
@@ -33,6 +34,22 @@ class Variant:
 
 ServerCommand = Callable[[Variant, Path], list[str]]
 """The command of one server process, from the variant and the socket to listen on."""
+
+
+def model_server(*, log: Path | None = None, settings: Log | None = None, name: str = "model") -> ServerCommand:
+    """The command of Seatrial's own model server, with its prediction log in `log`."""
+    options = ["--name", name]
+    if log is not None:
+        wanted = settings or Log()
+        options += ["--log", str(log), "--flush-seconds", str(wanted.flush_seconds), "--flush-rows", str(wanted.flush_rows)]
+        options += ["--sample", str(wanted.sample)]
+        options += ["--keep-days", str(wanted.keep_days), *(part for column in wanted.drop for part in ("--drop", column))]
+
+    def command(variant: Variant, uds: Path) -> list[str]:
+        head = [variant.python, "-I", "-m", "seatrial.serving.server", "--bundle", str(variant.bundle), "--digest", variant.digest]
+        return [*head, "--version", str(variant.version), "--uds", str(uds), *options]
+
+    return command
 
 
 def by_version(processes: tuple[Process, ...]) -> dict[int, tuple[Process, ...]]:
