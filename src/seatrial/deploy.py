@@ -38,14 +38,15 @@ class Deployed:
     exit_code: int
     message: str
     verdict: Verdict | None = None
+    begun: bool = False
 
 
-def deploy(project: Project, tools: Tools, *, approve: str | None = None, retry: str | None = None) -> Deployed:
+def deploy(project: Project, tools: Tools, *, approve: str | None = None, retry: str | None = None, detach: bool = False) -> Deployed:
     """Take the bundle in `artifacts/model` live, if the gate passed exactly it against exactly the present champion.
 
     `approve` and `retry` are a person's reasons: for an environment that asks for approval, and for trying again a bundle that
-    the evidence was against. Raises RefusedError for what the gate's verdict does not cover, and KeyboardInterrupt after all
-    traffic is back.
+    the evidence was against. With `detach`, a rollout is begun in the journal and left for another controller to go on with.
+    Raises RefusedError for what the gate's verdict does not cover, and KeyboardInterrupt after all traffic is back.
     """
     try:
         verdict = passing_verdict(project)
@@ -57,7 +58,7 @@ def deploy(project: Project, tools: Tools, *, approve: str | None = None, retry:
         if mine and champion is not None and champion.digest == digest and _serves(tools, found, champion):
             return _already(champion)
         with _turn(project, tools, found, digest) as journal:
-            return _controlled(desk_for(project, tools, journal), tools, verdict, approve=approve, retry=retry)
+            return _controlled(desk_for(project, tools, journal), tools, verdict, approve=approve, retry=retry, detach=detach)
     except RefusedError:
         _return_interrupted(project, tools)
         raise
@@ -134,7 +135,7 @@ def _answers(tools: Tools) -> bool:
         return False
 
 
-def _controlled(desk: Controller, tools: Tools, verdict: Verdict, *, approve: str | None, retry: str | None) -> Deployed:
+def _controlled(desk: Controller, tools: Tools, verdict: Verdict, *, approve: str | None, retry: str | None, detach: bool) -> Deployed:
     """The part of a deployment that one controller at a time may do."""
     project, plan = desk.project, Plan.of(desk.project.settings.rollout)
     stop_request(project.home).unlink(missing_ok=True)
@@ -152,6 +153,8 @@ def _controlled(desk: Controller, tools: Tools, verdict: Verdict, *, approve: st
         tools.say(f"resuming the rollout of version {version.version} that was interrupted")
     else:
         _prepare(desk, tools, plan, verdict, version, champion, approve=approve, retry=retry)
+    if detach:
+        return Deployed(exit_code=0, message=f"the rollout of version {version.version} goes on by itself", begun=True)
     return _guarded(desk, tools, plan, resumed=resumed)
 
 

@@ -93,7 +93,7 @@ class Allowed:
 
 
 def shares_allowed(state: State, weight: int) -> dict[str, float]:
-    """The largest share of requests of each digest in a state: the challenger's is its weight, the champion answers the rest and rescues."""
+    """The largest share of requests of each digest in a state: a challenger's is its weight; the champion answers the rest, and rescues."""
     shares = {}
     if state.challenger is not None:
         shares[state.challenger.digest] = weight / 100

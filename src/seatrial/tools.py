@@ -110,7 +110,7 @@ def local_tools(
     replay = settings.rollout.replay
     return Tools(
         endpoint=LocalEndpoint(
-            home, settings.rollout, log=settings.monitor.log, name=settings.model.name, env=project.env, root=project.root
+            home, settings.rollout, log=settings.monitor.log, name=settings.model.name, env=project.env, root=project.root, say=say
         ),
         registry=registry,
         clock=SystemClock(),

@@ -5,6 +5,7 @@
 It is one of supervisord's programs. It knows no registry and starts no servers: it ends a controller that hangs, writes the
 decision into the journal, and moves the route. What is left (processes, aliases, the ledger) is the next command's. It also
 puts back a route that is not the journal's while nobody is at work, and stops a previous version whose warm time is over.
+What it does for processes is in seatrial.upkeep.
 """
 
 from __future__ import annotations
@@ -164,6 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     from seatrial.adapters.endpoint import LocalEndpoint
     from seatrial.params_rollout import Rollout
     from seatrial.tools import SystemClock
+    from seatrial.upkeep import Upkeep
 
     parser = argparse.ArgumentParser(prog="python -m seatrial.watchdog", description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
@@ -172,10 +174,12 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     endpoint = LocalEndpoint(options.home, Rollout(request_timeout_s=options.timeout), env=os.environ)
     watch = Watch(home=options.home, endpoint=endpoint, clock=SystemClock(), say=lambda text: print(f"watchdog: {text}", flush=True))
+    upkeep = Upkeep(home=options.home, route=endpoint.live_route, monotonic=watch.clock.monotonic, say=watch.say)
     told = ""
     while True:
         try:
             look_after(watch)
+            upkeep.look()
             told = ""
         except (SeatrialError, OSError) as error:
             told = _tell_once(watch, told, str(error))

@@ -17,7 +17,8 @@ from tests.rollouts import World, gate, route_of, state
 PARAMS = """
 model: {name: logistic}
 data: {raw: data/raw.csv, target: left, positive: "Yes", id: client}
-rollout: {steps: [mirror, 50, 100], min_requests: 20, bake_seconds: 0.2, max_increase: 0.4, max_slow: 0.4, max_broken: 0.4, replay: {rate: 100}}
+rollout:
+  {steps: [mirror, 50, 100], min_requests: 20, bake_seconds: 0.2, max_increase: 0.4, max_slow: 0.4, max_broken: 0.4, replay: {rate: 100}}
 """
 NAMED = {"lock.taken", "lock.named", "journal.append", "journal.written", "journal.synced", "store.put", "store.stored", "store.publish"}
 NAMED |= {"store.published", "alias.move", "alias.moved", "ledger.write", "ledger.written", "pending.done", "pending.settled"}

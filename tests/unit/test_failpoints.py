@@ -82,9 +82,9 @@ def test_a_fault_that_stays_happens_from_its_passing_on(total, happens):
 
 
 def test_raise_raises_and_enospc_is_a_full_disk():
-    with armed(parse("journal.append:raise")), pytest.raises(FailpointError, match="journal.append"):
+    with armed(parse("journal.append:raise")), pytest.raises(FailpointError, match=r"journal\.append"):
         failpoint("journal.append")
-    with armed(parse("journal.append:enospc")), pytest.raises(OSError, match="journal.append") as full:
+    with armed(parse("journal.append:enospc")), pytest.raises(OSError, match=r"journal\.append") as full:
         failpoint("journal.append")
     assert full.value.errno == errno.ENOSPC
     failpoint("journal.append")

@@ -10,22 +10,25 @@ import datetime as dt
 import os
 import shutil
 import socket
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from seatrial.adapters import keepers
 from seatrial.adapters.door import door_of, numeric
 from seatrial.adapters.envoy import Clusters, Route
 from seatrial.adapters.envoy_listener import Door
-from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version
+from seatrial.adapters.programs import Seen, seen
+from seatrial.adapters.runtimes import Runtimes
+from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version, model_server
 from seatrial.adapters.sockets import open_folder, recorded_folder
 from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
 from seatrial.adapters.traffic import Envoy, Traffic
 from seatrial.errors import EndpointError
 from seatrial.files import locked, write_atomic
+from seatrial.guardian import guardian_pid, without_guardian
 from seatrial.params import Log, Rollout
 
 __all__ = ["Endpoint", "Inspection", "LocalEndpoint", "Route", "Telemetry", "Traffic", "Variant", "inspect", "model_server"]
@@ -75,33 +78,19 @@ class Inspection:
     variants: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     states: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     route: Route | None = None
+    guardian: int | None = None
+    watchdog: int | None = None
+    programs: tuple[Seen, ...] = ()
 
 
-def model_server(
-    *, log: Path | None = None, settings: Log | None = None, name: str = "model", deadline_s: float | None = None
-) -> ServerCommand:
-    """The command of Seatrial's own model server, with its prediction log in `log`; `deadline_s` is how long a request may wait there."""
-    options = ["--name", name]
-    if deadline_s is not None:
-        options += ["--deadline-seconds", str(deadline_s)]
-    if log is not None:
-        wanted = settings or Log()
-        options += ["--log", str(log), "--flush-seconds", str(wanted.flush_seconds), "--flush-rows", str(wanted.flush_rows)]
-        options += ["--sample", str(wanted.sample)]
-        options += ["--keep-days", str(wanted.keep_days), *(part for column in wanted.drop for part in ("--drop", column))]
-
-    def command(variant: Variant, uds: Path) -> list[str]:
-        head = [sys.executable, "-m", "seatrial.serving.server", "--bundle", str(variant.bundle), "--digest", variant.digest]
-        return [*head, "--version", str(variant.version), "--uds", str(uds), *options]
-
-    return command
-
-
-class _Parts:
+class Parts:
     """The pieces of the endpoint of `home`, whose sockets lie in `sockets`."""
 
-    def __init__(self, home: Path, sockets: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, sockets: Path, env: Mapping[str, str], say: Callable[[str], None] = print) -> None:
+        self.home = home
+        self.env = env
         self.folder = home / "endpoint"
+        self.runtimes = Runtimes(home / "runtimes", say=say)
         self.sockets = sockets
         logs = self.folder / "logs"
         self.supervisor = Supervisor(self.folder, sockets / "control", env)
@@ -128,12 +117,16 @@ class _Parts:
     def shut_down(self, patience: float) -> None:
         """Let requests under way end, for at most so many seconds; then stop everything and remove what it left, but its logs."""
         self.envoy.drain(patience)
-        self.supervisor.stop()
-        shutil.rmtree(self.sockets, ignore_errors=True)
-        for name in ("programs", "envoy", "good"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        self.access.unlink(missing_ok=True)
-        _record(self.folder.parent).unlink(missing_ok=True)
+        if keepers.is_controller(self.env) and self.supervisor.pid() is not None:
+            keepers.stop_all_but_keepers(self)
+            return
+        with without_guardian(self.home):
+            self.supervisor.stop()
+            shutil.rmtree(self.sockets, ignore_errors=True)
+            for name in ("programs", "envoy", "good", "starts"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+            for left in (_record(self.home), self.folder / keepers.CONTROLLER_FILE, self.access):
+                left.unlink(missing_ok=True)
 
 
 class LocalEndpoint:
@@ -142,7 +135,7 @@ class LocalEndpoint:
     `name` is the model's; `log` the prediction log's settings (its parts go to `<home>/log`); `root` is the project: what relative
     paths of the settings count from, and whose DVC remotes open the store that the log is taken to (else the folder of `home`);
     `env` is what folders, tokens and the programs' environment are taken from; `server_command` gives the command of one server, by
-    default Seatrial's own.
+    default Seatrial's own; `say` is told where a runtime had to be made again.
     """
 
     def __init__(
@@ -155,7 +148,9 @@ class LocalEndpoint:
         root: Path | None = None,
         env: Mapping[str, str] | None = None,
         server_command: ServerCommand | None = None,
+        say: Callable[[str], None] = print,
     ) -> None:
+        self._say = say
         self._home = home.absolute()
         self._settings = settings
         self._log = log or Log()
@@ -183,7 +178,9 @@ class LocalEndpoint:
             self._start_servers(parts, wanted)
             self._start_envoy(parts, wanted, door)
             self._start_upload(parts)
+            keepers.start_watch(parts, timeout=self._timeout)
             self._stop_others(parts, wanted)
+            keepers.tidy(parts)
 
     def route(self, route: Route) -> None:
         """Move traffic; returns once Envoy itself has the route live.
@@ -230,11 +227,22 @@ class LocalEndpoint:
             parts.envoy.apply_clusters(known.with_sockets({one: found for one, found in known.sockets.items() if one != version}))
             parts.servers.stop(version)
 
+    def supervise(self, command: list[str], *, folder: Path, env: Mapping[str, str]) -> None:
+        """Let supervisord look after a controller until it ends with 0, 1 or 3; `env` is kept in a file that only this user can read."""
+        with self._held() as parts:
+            parts.supervisor.end_lost()
+            self._start_supervisord(parts)
+            keepers.start_watch(parts, timeout=self._timeout)
+            keepers.start_controller(parts, command, folder=folder, env=env)
+
     def down(self) -> None:
-        """Stop everything: no process, port or socket stays. Twice is once."""
+        """Stop everything: no process, port or socket stays. Twice is once.
+
+        A controller that supervisord looks after ends itself last: supervisord, it and the watchdog stay.
+        """
         if (self._home / "endpoint").exists():
             with locked(_lock(self._home)):
-                _parts(self._home).shut_down(self._patience)
+                _parts(self._home, self._env).shut_down(self._patience)
 
     @property
     def _timeout(self) -> float:
@@ -250,12 +258,12 @@ class LocalEndpoint:
         return 2 * self._timeout + 1
 
     @contextmanager
-    def _held(self) -> Iterator[_Parts]:
+    def _held(self) -> Iterator[Parts]:
         """The parts, with a folder for sockets, while nobody else changes the endpoint."""
         with locked(_lock(self._home)):
-            yield _Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env)
+            yield Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env, self._say)
 
-    def _check_port(self, parts: _Parts) -> None:
+    def _check_port(self, parts: Parts) -> None:
         """Refuse a port that somebody else has; one that a killed endpoint had is free in a moment."""
         ours = parts.envoy_process() is not None and parts.envoy.address() == self._address
         if not ours and not wait_until(lambda: _taken(*self._address) is None, FREED_S if parts.envoy.address() else 0):
@@ -265,7 +273,7 @@ class LocalEndpoint:
                 hint="nox -s down stops an endpoint that lost its state here; else free the port, or change rollout.port in params.yaml",
             )
 
-    def _check_routed(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+    def _check_routed(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         parts.envoy.heal()
         live = parts.envoy.live_route()
         missing = [version for version in live.versions if version not in wanted] if live else []
@@ -274,13 +282,13 @@ class LocalEndpoint:
                 f"version {missing[0]} still gets traffic, so it cannot be stopped", hint="route traffic away from it first"
             )
 
-    def _start_supervisord(self, parts: _Parts) -> None:
+    def _start_supervisord(self, parts: Parts) -> None:
         """Start supervisord, where it does not run, with nothing to do yet."""
         if parts.supervisor.pid() is None:
             shutil.rmtree(parts.folder / "programs", ignore_errors=True)
-            parts.supervisor.start()
+            parts.supervisor.start(parts.runtimes.present())
 
-    def _start_servers(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+    def _start_servers(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         """Start the versions that do not run; all of them are asked for their digest."""
         running = parts.servers.running()
         lost = {version for version, processes in running.items() if all(one.state in ("FATAL", "STOPPED") for one in processes)}
@@ -289,24 +297,26 @@ class LocalEndpoint:
         routed = set(live.versions) if live else set()
         try:
             for variant in started:
-                parts.servers.start(variant, count=self._settings.servers, command=self._command)
+                runtime = parts.runtimes.of(variant.version, variant.digest)
+                parts.servers.start(variant, count=self._settings.servers, command=self._command, runtime=runtime)
             for variant in started:
                 if variant.version not in routed:
                     parts.servers.await_ready(variant)
             for variant in wanted.values():
+                parts.servers.await_starting(variant.version)
                 parts.servers.check_digest(variant)
         except BaseException:
             self._give_up(parts, {variant.version for variant in started} - routed)
             raise
 
-    def _give_up(self, parts: _Parts, versions: set[int]) -> None:
+    def _give_up(self, parts: Parts, versions: set[int]) -> None:
         """Stop what was started; where nothing else runs, stop everything."""
         for version in versions:
             parts.servers.stop(version)
         if not parts.servers.running():
             parts.shut_down(self._patience)
 
-    def _start_envoy(self, parts: _Parts, wanted: Mapping[int, Variant], door: Door) -> None:
+    def _start_envoy(self, parts: Parts, wanted: Mapping[int, Variant], door: Door) -> None:
         """Start Envoy where it does not run, or open another door while it does; then it knows all that runs."""
         if parts.envoy_process() is not None:
             wait_until(parts.envoy.ready, START_S)
@@ -317,12 +327,14 @@ class LocalEndpoint:
         route = _possible(parts.envoy.stored_route(), wanted)
         clusters = Clusters(sockets=parts.servers.sockets())
         parts.envoy.prepare(door=door, clusters=clusters.with_route(route) if route else clusters, route=route, timeout=self._timeout)
-        command = parts.envoy.command(concurrency=CONCURRENCY, drain=self._patience)
-        program = Program(name=ENVOY, command=command, log=parts.envoy.log, output=parts.access_log)
+        runtime = parts.runtimes.present()
+        binary, *options = parts.envoy.command(concurrency=CONCURRENCY, drain=self._patience)
+        command = (str(runtime.file(binary)), *options)
+        program = Program(name=ENVOY, command=command, log=parts.envoy.log, output=parts.access_log, runtime=runtime)
         parts.supervisor.add(ENVOY, (program,), priority=AFTER_SERVERS)
         self._await_envoy(parts)
 
-    def _start_upload(self, parts: _Parts) -> None:
+    def _start_upload(self, parts: Parts) -> None:
         """Start what takes the log to its store, again where its settings or credentials are others; without a store, stop it."""
         uri, log = self._log.uri, self._home / "log"
         if uri is None:
@@ -342,7 +354,7 @@ class LocalEndpoint:
         write_atomic(parts.access, known, mode=0o600)
         parts.supervisor.add(UPLOAD, (program,), priority=BEFORE_SERVERS)
 
-    def _await_envoy(self, parts: _Parts) -> None:
+    def _await_envoy(self, parts: Parts) -> None:
         def ended() -> bool:
             return any(one.group == ENVOY and one.state in ("BACKOFF", "FATAL", "EXITED") for one in parts.supervisor.processes())
 
@@ -352,7 +364,7 @@ class LocalEndpoint:
             parts.supervisor.remove(ENVOY)
             raise EndpointError(f"Envoy did not start; its log ends:\n{problem}")
 
-    def _stop_others(self, parts: _Parts, wanted: Mapping[int, Variant]) -> None:
+    def _stop_others(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         """Stop what is not named: its last requests end, its clusters go, then its processes."""
         others = set(parts.servers.running()) - set(wanted)
         if not others:
@@ -367,13 +379,14 @@ class LocalEndpoint:
 def inspect(home: Path) -> Inspection:
     """What runs below `home`: read only, nothing is started or locked."""
     parts = _parts(home.absolute())
+    guardian = guardian_pid(home.absolute())
     pid = parts.supervisor.pid()
     if pid is None:
-        return Inspection()
+        return Inspection(guardian=guardian)
     try:
         processes = parts.supervisor.processes()
     except EndpointError:
-        return Inspection()
+        return Inspection(guardian=guardian)
     versions = by_version(processes)
     return Inspection(
         supervisord=pid,
@@ -381,12 +394,15 @@ def inspect(home: Path) -> Inspection:
         variants={version: tuple(one.pid for one in found if one.pid) for version, found in versions.items()},
         states={version: tuple(one.state for one in found) for version, found in versions.items()},
         route=parts.envoy.live_route(),
+        guardian=guardian,
+        watchdog=next((one.pid for one in processes if one.group == keepers.WATCHDOG and one.pid), None),
+        programs=seen(parts.supervisor, processes, parts.folder / "logs"),
     )
 
 
-def _parts(home: Path) -> _Parts:
+def _parts(home: Path, env: Mapping[str, str] = os.environ) -> Parts:
     """The parts as they were left; without a record of sockets, nobody answers at them."""
-    return _Parts(home, recorded_folder(home, _record(home)) or home / "endpoint/no-sockets", os.environ)
+    return Parts(home, recorded_folder(home, _record(home)) or home / "endpoint/no-sockets", env)
 
 
 def _record(home: Path) -> Path:

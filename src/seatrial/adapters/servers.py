@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seatrial.adapters.runtimes import Runtime
 from seatrial.adapters.sockets import fetch
 from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
 from seatrial.errors import EndpointError
+from seatrial.params import Log
 
 READY_S = 15.0
 BEFORE_ENVOY = 100
@@ -21,15 +24,36 @@ _OVER = ("BACKOFF", "FATAL", "EXITED")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One registered version that runs: its number, its bundle's digest, and the folder of that bundle."""
+    """One registered version that runs: its number, its bundle's digest, that bundle's folder, and its servers' interpreter."""
 
     version: int
     digest: str
     bundle: Path
+    python: str = sys.executable
 
 
 ServerCommand = Callable[[Variant, Path], list[str]]
 """The command of one server process, from the variant and the socket to listen on."""
+
+
+def model_server(
+    *, log: Path | None = None, settings: Log | None = None, name: str = "model", deadline_s: float | None = None
+) -> ServerCommand:
+    """The command of Seatrial's own model server, with its prediction log in `log`; `deadline_s` is how long a request may wait there."""
+    options = ["--name", name]
+    if deadline_s is not None:
+        options += ["--deadline-seconds", str(deadline_s)]
+    if log is not None:
+        wanted = settings or Log()
+        options += ["--log", str(log), "--flush-seconds", str(wanted.flush_seconds), "--flush-rows", str(wanted.flush_rows)]
+        options += ["--sample", str(wanted.sample)]
+        options += ["--keep-days", str(wanted.keep_days), *(part for column in wanted.drop for part in ("--drop", column))]
+
+    def command(variant: Variant, uds: Path) -> list[str]:
+        head = [variant.python, "-I", "-m", "seatrial.serving.server", "--bundle", str(variant.bundle), "--digest", variant.digest]
+        return [*head, "--version", str(variant.version), "--uds", str(uds), *options]
+
+    return command
 
 
 def by_version(processes: tuple[Process, ...]) -> dict[int, tuple[Process, ...]]:
@@ -58,15 +82,16 @@ class Servers:
         """The sockets of each of these versions."""
         return {version: tuple(str(self._socket(one)) for one in processes) for version, processes in self.running().items()}
 
-    def start(self, variant: Variant, *, count: int, command: ServerCommand) -> None:
-        """Start so many servers of a version; it is not waited for."""
+    def start(self, variant: Variant, *, count: int, command: ServerCommand, runtime: Runtime | None = None) -> None:
+        """Start so many servers of a version, on a runtime where one is given; it is not waited for."""
+        variant = variant if runtime is None else replace(variant, python=str(runtime.python))
         group = f"version-{variant.version}"
         self.stop(variant.version)
         programs = []
         for number in range(count):
             name = f"{group}-{number}"
             line = tuple(command(variant, self._folder / f"v{variant.version}-{number}"))
-            programs.append(Program(name=name, command=line, log=self._logs / f"{name}.log"))
+            programs.append(Program(name=name, command=line, log=self._logs / f"{name}.log", runtime=runtime))
         self._supervisor.add(group, tuple(programs), priority=BEFORE_ENVOY)
 
     def stop(self, version: int) -> None:
@@ -83,6 +108,12 @@ class Servers:
             wait_until(lambda: _answers(path) or self._ended(variant.version, process.name, pids), READY_S, every=0.05)  # noqa: B023
             if not _answers(path):
                 raise EndpointError(f"the server {process.name} is not ready; its log ends:\n{tail(self._logs / f'{process.name}.log')}")
+
+    def await_starting(self, version: int) -> None:
+        """Give servers that supervisord is starting at this moment the time to be ready; those that do not get there are left to it."""
+        for process in self.running().get(version, ()):
+            if process.state == "STARTING":
+                wait_until(lambda: _answers(self._socket(process)), READY_S, every=0.05)  # noqa: B023
 
     def check_digest(self, variant: Variant) -> None:
         """Compare what each server that answers says it serves; EndpointError where it is something else."""

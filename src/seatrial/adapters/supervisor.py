@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.adapters import leash
+from seatrial.adapters.runtimes import Runtime
 from seatrial.adapters.sockets import UnixConnection
 from seatrial.errors import EndpointError
 from seatrial.failpoints import failpoint
@@ -29,29 +30,43 @@ from seatrial.files import write_atomic
 START_S = 15.0
 STOP_S = 15
 RETRIES = 20
+OVER = "0,1,3"
+"""The exit codes after which a program that is not lasting is over."""
+STARTS = "starts"
+LOG_BYTES = 5 * 2**20
+OUTPUT_BYTES, OUTPUTS_KEPT = 50 * 10**6, 4
+LOGS_KEPT = 2
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH")
 """What programs get of the caller's environment: no token of a registry or a cloud is among it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One process: its name, its command, and the file for what it prints; `output` is a file of its own for standard output."""
+    """One process: its name, its command, the file for what it prints, and the runtime that its leash is taken from.
+
+    `output` is a file of its own for standard output. One that is not `lasting` is over once it ends with 0, 1 or 3; every other
+    end starts it again."""
 
     name: str
     command: tuple[str, ...]
     log: Path
     output: Path | None = None
+    runtime: Runtime | None = None
+    lasting: bool = True
+    directory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What supervisord says about one program; `pid` is 0 where it does not run, `started` in seconds since 1970."""
+    """What supervisord says about one program; `pid` is 0 where it does not run, `started` and `ended` in seconds since 1970."""
 
     group: str
     name: str
     state: str
     pid: int
     started: int
+    ended: int = 0
+    exit_code: int = 0
 
 
 class Supervisor:
@@ -76,15 +91,26 @@ class Supervisor:
         except EndpointError:
             return None
 
-    def start(self) -> None:
-        """Start supervisord, detached from this process and its terminal, with the groups that have a file."""
+    def recorded(self) -> int | None:
+        """The process id of the pid file, where that process runs and is this endpoint's supervisord, answering or not."""
+        pid = self._recorded_pid()
+        mine = pid is not None and alive(pid) and str(self._folder / "supervisord.conf") in command_line(pid)
+        return pid if mine else None
+
+    def start(self, runtime: Runtime | None = None) -> None:
+        """Start supervisord, detached from this process and its terminal, with the groups that have a file.
+
+        It runs from `runtime`, by default with the interpreter of this process.
+        """
+        python = sys.executable if runtime is None else str(runtime.python)
         self.end_lost()
+        (self._folder / STARTS).mkdir(parents=True, exist_ok=True)
         (self._folder / "programs").mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(exist_ok=True)
         config = self._folder / "supervisord.conf"
         failpoint("supervisord.start")
         write_atomic(config, self._config().encode())
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+        command = [python, "-I", "-m", "supervisor.supervisord", "-c", str(config)]
         environment = {name: self._env[name] for name in PASSED_ON if name in self._env} | {"OMP_NUM_THREADS": "1"}
         ended = subprocess.run(
             command,
@@ -105,7 +131,15 @@ class Supervisor:
         with self._rpc() as rpc:
             found = rpc.getAllProcessInfo()
         made = (
-            Process(group=one["group"], name=one["name"], state=one["statename"], pid=int(one["pid"]), started=int(one["start"]))
+            Process(
+                group=one["group"],
+                name=one["name"],
+                state=one["statename"],
+                pid=int(one["pid"]),
+                started=int(one["start"]),
+                ended=int(one["stop"]),
+                exit_code=int(one["exitstatus"]),
+            )
             for one in found
         )
         return tuple(sorted(made, key=lambda process: (process.group, process.name)))
@@ -113,12 +147,39 @@ class Supervisor:
     def add(self, group: str, programs: tuple[Program, ...], *, priority: int) -> None:
         """Write the group's file and start it; a larger priority is started later and stopped earlier."""
         failpoint("group.add")
+        for program in programs:
+            (self._folder / STARTS / program.name).unlink(missing_ok=True)
         write_atomic(self._file(group), group_config(group, programs, priority=priority, pid_file=self._pid_file).encode())
         with self._rpc() as rpc:
             failpoint("group.written")
             rpc.reloadConfig()
             rpc.addProcessGroup(group)
         failpoint("group.added")
+
+    def put(self, group: str, programs: tuple[Program, ...], *, priority: int) -> None:
+        """Make the group run as it is described here; one that does already is left alone."""
+        wanted = group_config(group, programs, priority=priority, pid_file=self._pid_file)
+        known = any(one.group == group and one.state not in ("FATAL", "STOPPED") for one in self.processes())
+        if known and self._file(group).exists() and self._file(group).read_text() == wanted:
+            return
+        self.remove(group)
+        self.add(group, programs, priority=priority)
+
+    def texts(self) -> list[str]:
+        """The files of all groups: what they name is in use."""
+        return [path.read_text() for path in (self._folder / "programs").glob("*.conf")]
+
+    def start_again(self, group: str) -> None:
+        """Start the programs of a group that supervisord has given up; what runs is left alone."""
+        with self._rpc() as rpc:
+            rpc.startProcessGroup(group, False)
+
+    def restarts(self, program: str) -> int:
+        """How often a program was started again since its group was added, as its leash wrote it down."""
+        try:
+            return max(0, len((self._folder / STARTS / program).read_bytes().splitlines()) - 1)
+        except OSError:
+            return 0
 
     def remove(self, group: str) -> None:
         """Stop the group, take it out of supervisord, and remove its file; a group that is not there is no error."""
@@ -174,8 +235,8 @@ class Supervisor:
         """
         if self.pid() is not None:
             return
-        pid = self._recorded_pid()
-        if pid is not None and alive(pid) and str(self._folder / "supervisord.conf") in command_line(pid):
+        pid = self.recorded()
+        if pid is not None:
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not alive(pid), 5)
         for left in (self._control, self._pid_file):
@@ -227,8 +288,8 @@ chmod = 0700
 
 [supervisord]
 logfile = {_escaped(log)}
-logfile_maxbytes = 5MB
-logfile_backups = 2
+logfile_maxbytes = {LOG_BYTES}
+logfile_backups = {LOGS_KEPT}
 loglevel = info
 pidfile = {_escaped(pid_file)}
 umask = 077
@@ -252,11 +313,12 @@ def group_config(group: str, programs: tuple[Program, ...], *, priority: int, pi
 
 
 def _program_config(program: Program, pid_file: Path) -> str:
-    command = (sys.executable, "-I", "-S", leash.__file__, str(pid_file), *program.command)
+    command = leash_command(program.runtime, pid_file, program.command)
+    lasting = "autorestart = true" if program.lasting else f"autorestart = unexpected\nexitcodes = {OVER}"
     return f"""[program:{program.name}]
 command = {_escaped(shlex.join(command))}
-directory = {_escaped(pid_file.parent)}
-autorestart = true
+directory = {_escaped(program.directory or pid_file.parent)}
+{lasting}
 startsecs = 1
 startretries = {RETRIES}
 stopwaitsecs = {STOP_S}
@@ -264,14 +326,22 @@ stopwaitsecs = {STOP_S}
 
 
 def _program_logs(program: Program, folder: Path) -> str:
-    log = _escaped(program.log.relative_to(folder))
+    """What goes where: together into one file, or standard output, of which there is a line a request, into a larger one of its own."""
     if program.output is None:
-        return f"redirect_stderr = true\nstdout_logfile = {log}\nstdout_logfile_maxbytes = 5MB\nstdout_logfile_backups = 2\n"
-    output = _escaped(program.output.relative_to(folder))
-    return (
-        f"stderr_logfile = {log}\nstderr_logfile_maxbytes = 5MB\nstderr_logfile_backups = 2\n"
-        f"stdout_logfile = {output}\nstdout_logfile_maxbytes = 50MB\nstdout_logfile_backups = 4\n"
-    )
+        return "redirect_stderr = true\n" + _log("stdout", program.log, folder, LOG_BYTES, LOGS_KEPT)
+    return _log("stderr", program.log, folder, LOG_BYTES, LOGS_KEPT) + _log("stdout", program.output, folder, OUTPUT_BYTES, OUTPUTS_KEPT)
+
+
+def _log(stream: str, path: Path, folder: Path, size: int, kept: int) -> str:
+    name = _escaped(path.relative_to(folder))
+    return f"{stream}_logfile = {name}\n{stream}_logfile_maxbytes = {size}\n{stream}_logfile_backups = {kept}\n"
+
+
+def leash_command(runtime: Runtime | None, pid_file: Path, command: tuple[str, ...]) -> tuple[str, ...]:
+    """A command on the leash of a runtime; without one, on this process's own."""
+    if runtime is None:
+        return (sys.executable, "-I", "-S", leash.__file__, str(pid_file), *command)
+    return (str(runtime.python), "-I", "-S", str(runtime.seatrial / "adapters/leash.py"), str(pid_file), *command)
 
 
 def _escaped(value: object) -> str:

@@ -12,20 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seatrial.deploy import deploy
+from seatrial.control import state_of
+from seatrial.deploy import deploy, recorded_state
 from seatrial.errors import UsageError
+from seatrial.files import shown_path
 from seatrial.plan import Plan
 from seatrial.progress import counting
 from seatrial.project import Project
 from seatrial.report import print_verdict
 from seatrial.rollout import Action, Decision
-from seatrial.rollout_state import Counts, Evidence, exposure
+from seatrial.rollout_state import Counts, Evidence, Phase, exposure
 from seatrial.tools import local_tools
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 BASE = 0.01
+CONTROLLER_LOG = "endpoint/logs/controller.log"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--approve", action="store_true", help="give the approval that the environment asks for (needs --reason)")
     parser.add_argument("--retry", action="store_true", help="try a bundle again that was rolled back, with new evidence (needs --reason)")
     parser.add_argument("--reason", help="why, for the journal and the ledger")
+    parser.add_argument("--detach", action="store_true", help="begin, and let a process of the endpoint go on with it")
     parser.add_argument("--plan", action="store_true", help="print the schedule and how often it errs; deploy nothing")
     parser.add_argument("--rate", type=float, default=100.0, help="with --plan: requests a second over both sides (default: 100)")
     parser.add_argument("--base", type=float, default=BASE, help="with --plan: the champion's share of failures (default: 0.01)")
@@ -46,19 +50,50 @@ def run(project: Project, options: argparse.Namespace) -> int:
     if (options.approve or options.retry) and not (options.reason or "").strip():
         raise UsageError("--approve and --retry are a person's word: they need a reason", hint="add --reason '…'")
     project.settings.require_binary("deploy")
+    detach = getattr(options, "detach", False)
+    if detach and project.settings.environment == "ephemeral":
+        raise UsageError("an ephemeral endpoint ends with its deployment, so it cannot be detached", hint="leave out --detach")
+    if _was_over(project):
+        print("deploy: the rollout has ended; another one is begun by a person")
+        return 3
     approve, retry = (options.reason if asked else None for asked in (options.approve, options.retry))
     with _view() as view:
         tools = local_tools(project, say=view.say, show=view.show)
         try:
-            done = deploy(project, tools, approve=approve, retry=retry)
+            done = deploy(project, tools, approve=approve, retry=retry, detach=detach)
+            if done.begun:
+                _detach(project)
         finally:
             if project.settings.environment == "ephemeral":
                 tools.endpoint.down()
-    place = f" ({project.settings.rollout.url}/invocations)" if done.exit_code == 0 else ""
+    url = project.settings.rollout.url
+    place = f" ({url}/invocations)" if done.exit_code == 0 and not done.begun else ""
     print(f"deploy: {done.message}{place}")
+    if done.begun:
+        print(
+            f"deploy: watch it: seatrial status --watch; end it: seatrial abort; it writes to {shown_path(project.home / CONTROLLER_LOG)}"
+        )
     if done.verdict is not None:
         print_verdict(done.verdict, title="deploy", path="metrics/rollout.json")
     return done.exit_code
+
+
+def _was_over(project: Project) -> bool:
+    """Whether this is a detached controller that was started again, and there is nothing left to go on with."""
+    from seatrial.detached import NAME
+
+    again = int(project.env.get(NAME) or 0) > 1
+    return again and state_of(recorded_state(project)).phase in (Phase.IDLE, Phase.HELD)
+
+
+def _detach(project: Project) -> None:
+    """Hand the rollout to a controller that supervisord looks after."""
+    from seatrial.adapters.endpoint import LocalEndpoint
+    from seatrial.detached import wanted
+
+    command = [sys.executable, "-m", "seatrial", "deploy", "--env", project.environment, *(["--shared"] if project.shared else [])]
+    endpoint = LocalEndpoint(project.home, project.settings.rollout, env=project.env)
+    endpoint.supervise(command, folder=project.root, env=wanted({**project.env, "SEATRIAL_HOME": str(project.home)}))
 
 
 def _forecast(project: Project, options: argparse.Namespace) -> int:

@@ -93,7 +93,8 @@ class FileRegistry:
         return self._stored()
 
     def _stored(self) -> dict[str, Any]:
-        return json.loads(self.path.read_bytes()) if self.path.exists() else json.loads(json.dumps(EMPTY))
+        found: dict[str, Any] = json.loads(self.path.read_bytes() if self.path.exists() else json.dumps(EMPTY))
+        return found
 
     def _change(self, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         with locked(self.path.with_name("registry.lock")):

@@ -11,12 +11,13 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import msgspec
 
 from seatrial.serving import server
-from seatrial.serving.app import Application, Receive, Scope, Send
+from seatrial.serving.app import Application
+from seatrial.serving.exchange import Receive, Scope, Send
 from seatrial.serving.runtime import Columns, Probabilities, Runtime
 
 FAULTS = ("none", "slow", "5xx", "nan", "swapped", "constant", "digest")
@@ -53,6 +54,10 @@ class Faulty(Application):
     fault = "none"
     when = Path()
 
+    def takes(self, scope: Scope) -> bool:
+        """None of the short way, where nobody can wait, while the file is there."""
+        return not (self.fault in ("slow", "5xx") and self.when.exists()) and super().takes(scope)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, late or with an error where the fault says so."""
         on = scope["path"] not in QUIET and self.when.exists()
@@ -74,8 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     options, rest = parser.parse_known_args(argv)
     Faulty.fault, Faulty.when = options.fault, options.when
 
-    def application(runtime: Runtime) -> Any:
-        return lambda inner, **names: Faulty(Lying(inner, options.fault, options.when), **names)
+    def application(runtime: Runtime) -> type[Application]:
+        return cast(type[Application], lambda inner, **names: Faulty(Lying(inner, options.fault, options.when), **names))
 
     server._application = application
     return server.main(rest)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.adapters.endpoint import Inspection, Route
+from seatrial.adapters.programs import Seen
 from seatrial.commands import status as command
 from seatrial.commands.status import status
 from seatrial.plan import Plan
@@ -25,13 +26,21 @@ def project(tmp_path):
 
 def test_before_anything_was_live_it_is_down(project, capsys):
     assert command.run(project, Namespace(json=True)) == 0
-    assert json.loads(capsys.readouterr().out) == {"url": "http://127.0.0.1:8080", "phase": "down", "variants": [], "rollout": None}
+    found = json.loads(capsys.readouterr().out)
+    assert {**found, "processes": None} == {
+        "url": "http://127.0.0.1:8080",
+        "phase": "down",
+        "variants": [],
+        "rollout": None,
+        "processes": None,
+    }
+    assert {one["state"] for one in found["processes"]} == {"stopped"}
 
 
 def test_what_was_live_is_named_while_everything_is_down(project):
     found = status(project, State(champion=OLD), Inspection())
     assert found["phase"] == "down"
-    assert found["variants"] == [{"role": "champion", "version": 1, "digest": "sha256:old", "weight": 0, "pids": []}]
+    assert found["variants"] == [{"role": "champion", "version": 1, "digest": "sha256:old", "weight": 0, "pids": [], "processes": []}]
 
 
 def test_a_champion_and_its_warm_predecessor(project):
@@ -68,3 +77,51 @@ def test_a_mirror_gets_no_weight(project):
 def test_people_read_one_line_for_each_variant(project, capsys):
     command.run(project, Namespace(json=False))
     assert capsys.readouterr().out.splitlines()[0] == "http://127.0.0.1:8080 · down"
+
+
+def program(state, **more):
+    given = {"group": "version-1", "name": "version-1-0", "pid": 0, "since": 1_800_000_000, "restarts": 0, "log": ""}
+    return Seen(**{**given, "state": state, "log_file": Path("log"), **more})
+
+
+@pytest.mark.parametrize(
+    ("state", "routed", "said"),
+    [
+        ("running", True, None),
+        ("starting", True, None),
+        ("backoff", True, "longer and longer pauses"),
+        ("fatal", True, "every minute, because requests go to it"),
+        ("fatal", False, "not tried again by itself"),
+    ],
+)
+def test_a_program_in_trouble_is_shown_with_the_end_of_its_log_and_what_to_do(project, capsys, state, routed, said):
+    one = program(state, restarts=3, log="    the reason")
+    seen = Inspection(supervisord=1, envoy=2, guardian=3, programs=(one,), route=Route(champion=1 if routed else 9))
+    found = status(project, State(champion=OLD), seen)
+    shown = found["variants"][0]["processes"][0]
+    assert (shown["state"], shown["restarts"], shown["since"]) == (state, 3, "2027-01-15T08:00:00Z")
+    assert (shown["advice"] or "None").find(said or "None") >= 0
+    text = "\n".join(command._lines(found))
+    assert f"version-1-0: {state} since 2027-01-15T08:00:00Z (restarted 3 times)" in text
+    assert ("the reason" in text) == (said is not None)
+
+
+def test_envoy_guardian_and_watchdog_are_shown(project):
+    programs = (program("running", group="envoy", name="envoy", pid=2), program("fatal", group="watchdog", name="watchdog"))
+    found = status(project, State(champion=OLD), Inspection(supervisord=1, envoy=2, guardian=3, programs=programs))
+    assert {one["name"]: one["state"] for one in found["processes"]} == {
+        "supervisord": "running",
+        "guardian": "running",
+        "envoy": "running",
+        "watchdog": "fatal",
+    }
+    assert found["variants"][0]["pids"] == []
+
+
+def test_watching_prints_what_changes_and_nothing_else(project):
+    down = status(project, State(champion=OLD), Inspection())
+    up = status(project, State(champion=OLD), Inspection(supervisord=1, envoy=2, variants={1: (10,)}, route=Route(champion=1)))
+    lines = list(command.changes(iter([down, down, up, up]), as_json=False))
+    assert len([line for line in lines if "pids: does not run" in line]) == 1
+    assert len([line for line in lines if "pids: 10" in line]) == 1
+    assert len(list(command.changes(iter([down, down, up, up]), as_json=True))) == 2
