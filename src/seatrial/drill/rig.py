@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from seatrial.adapters.endpoint import Inspection, LocalEndpoint, Route, inspect
+from seatrial.adapters.endpoint import Inspection, LocalEndpoint, Route, Variant, inspect
 from seatrial.adapters.leash import leashed
 from seatrial.adapters.sockets import recorded_folder
 from seatrial.adapters.supervisor import wait_until
@@ -33,7 +33,7 @@ from seatrial.bundle import Bundle, load_bundle, write_bundle
 from seatrial.control import state_of
 from seatrial.drill.registry import FileRegistry
 from seatrial.errors import EndpointError
-from seatrial.files import pretty_json
+from seatrial.files import locked, pretty_json
 from seatrial.invariants import Allowed, Answer, Places, read_answers, read_records, shares_allowed
 from seatrial.journal import journal_path, read_last
 from seatrial.plan import Plan
@@ -132,10 +132,11 @@ class Rig:
         self._stack = stack
         self._sections = {name: msgspec.to_builtins(getattr(project.settings, name)) for name in ("model", "data")}
         self._count = 0
-        self._baseline: dict[Path, bytes] = {}
+        self._started: set[int] = set()
+        self._kept: dict[str, tuple[int, dict[Path, bytes]]] = {}
+        self.gated: dict[str, str] = {}
         self.digests = _copies(load_bundle(project.bundle), self.registry.bundles)
-        (folder / "rows.json").write_bytes((project.bundle / "golden.json").read_bytes())
-        rows = [one["row"] for one in json.loads((folder / "rows.json").read_bytes())]
+        rows = [one["row"] for one in load_bundle(project.bundle).golden]
         (folder / "rows.json").write_bytes(pretty_json(rows))
         (folder / ".git").mkdir()  # the search for params.yaml ends here
 
@@ -170,50 +171,64 @@ class Rig:
         subject = {"bundle": digest, "champion": self.digests[holder - 1] if holder else None}
         verdict = Verdict(kind="gate", subject=subject, checks=(check,))
         verdict.save(self.project.verdict("gate"))
+        self.gated[digest] = verdict.digest
         if self.registry.find_version(self.project, digest) is None:
             self.registry.add(digest, verdict.digest)
 
-    def release(self) -> None:
-        """From nothing to version 1 live, and version 2 gated; kept as what `reset` returns to."""
+    def nothing(self) -> None:
+        """Nothing runs, nothing was ever live, and version 1 is gated."""
+        self._forget()
         self.down()
         for left in (self.home, self.registry.path):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
         self.gate(1)
+
+    def release(self) -> None:
+        """From nothing to version 1 live, and version 2 gated: what `reset` returns to by itself."""
+        self.nothing()
+        self.deploy()
+        self.gate(2)
+        self.keep("one")
+
+    def deploy(self) -> None:
+        """Deploy what is gated, which has to go well."""
         ended = self.control("deploy").wait()
         if ended.code != 0:
-            raise EndpointError(f"version 1 could not be released for the drill: {ended.output}")
-        self.gate(2)
-        self._baseline = {path: path.read_bytes() for path in (journal_path(self.home), self.registry.path)}
+            raise EndpointError(f"the drill could not be prepared: {ended.output}")
 
-    def reset(self) -> None:
-        """Back to version 1 live and version 2 gated, whatever the last drill left; from nothing where that is not possible."""
+    def keep(self, name: str) -> None:
+        """Note journal and registry as they are, between rollouts, to return to by this name."""
+        files = {path: path.read_bytes() for path in (journal_path(self.home), self.registry.path)}
+        self._kept[name] = (self.registry.holder("champion") or 0, files)
+
+    def reset(self, name: str = "one") -> None:
+        """Back to what was kept, whatever the last drill left; EndpointError where the endpoint does not come along."""
+        champion, files = self._kept[name]
         self._forget()
-        try:
-            one = next(variant for variant in self._variants() if variant.version == 1)
-            self.endpoint.ensure(self._variants())
-            self.endpoint.route(self.champion)
-            self.endpoint.ensure((one,))
-        except EndpointError:
-            self.release()
-            return
-        for path, data in self._baseline.items():
+        named = self._routed() | {champion}
+        self.endpoint.ensure(self._variants(named))
+        self.endpoint.route(Route(champion=champion))
+        self.endpoint.ensure(self._variants({champion}))
+        for path, data in files.items():
             path.write_bytes(data)
-        self.gate(2)
+        later = self._folder(champion + 1)
+        shutil.rmtree(later, ignore_errors=True)
+        self.gate(champion + 1)
 
     def _forget(self) -> None:
         """Remove what a drill left beside the endpoint: requests, words, the fault, the switch of the registry."""
         for path in (self.trigger, self.registry.down, self.home / "stop.json", self.home / "words"):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
-    def _variants(self) -> tuple[Any, ...]:
-        """Version 1, and what else gets traffic or runs."""
-        from seatrial.adapters.endpoint import Variant
+    def _folder(self, number: int) -> Path:
+        return self.home / "store" / self.digests[number - 1].removeprefix("sha256:")
 
+    def _routed(self) -> set[int]:
         live = self.endpoint.live_route()
-        named = {1, *(live.versions if live else ())}
-        store = self.home / "store"
-        folders = {number: store / self.digests[number - 1].removeprefix("sha256:") for number in named}
-        return tuple(Variant(version=number, digest=self.digests[number - 1], bundle=folder) for number, folder in folders.items())
+        return set(live.versions) if live else set()
+
+    def _variants(self, numbers: set[int]) -> tuple[Variant, ...]:
+        return tuple(Variant(version=number, digest=self.digests[number - 1], bundle=self._folder(number)) for number in sorted(numbers))
 
     def down(self) -> None:
         """Stop the endpoint."""
@@ -255,6 +270,7 @@ class Rig:
             process = subprocess.Popen(
                 command, cwd=self.root, env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, text=True
             )
+        self._started.add(process.pid)
         self._stack.callback(_end, process)
         return process
 
@@ -304,6 +320,20 @@ class Rig:
     def inspect(self) -> Inspection:
         """What runs, with process ids."""
         return inspect(self.home)
+
+    def orphans(self) -> list[str]:
+        """Commands of processes that are neither the endpoint's, as its supervisord knows it, nor the rig's."""
+        found = self.inspect()
+        known = {found.supervisord, found.envoy, *self._started, *(pid for pids in found.variants.values() for pid in pids)}
+        return [command for pid, command in self.processes().items() if pid not in known and "seatrial.watchdog" not in command]
+
+    def locked(self) -> bool:
+        """Whether somebody holds the controller's lock."""
+        try:
+            with locked(self.home / "controller.lock", wait=False):
+                return False
+        except BlockingIOError:
+            return True
 
     def processes(self) -> dict[int, str]:
         """Every process of this machine whose command names the scratch folder, without the rig's own."""
