@@ -19,10 +19,11 @@ from seatrial.errors import ParamsError, UsageError
 from seatrial.files import sha256_json
 from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
 from seatrial.manifest import Task
+from seatrial.params_monitor import Drift, DriftMethod, Log, Monitor
 from seatrial.params_rollout import Replay, Rollout
 from seatrial.section import Count, Name, NotNegative, Positive, Section, Seed, Share, Text
 
-__all__ = ["METRICS", "Replay", "Rollout", "Section", "Settings", "load_settings"]
+__all__ = ["METRICS", "Drift", "DriftMethod", "Log", "Monitor", "Replay", "Rollout", "Section", "Settings", "load_settings"]
 
 Tier = Literal["blocking", "advisory"]
 MetricTier = Literal["critical", "supporting", "advisory"]
@@ -170,46 +171,6 @@ class Gate(Section, frozen=True, kw_only=True):
     noise: Noise = Noise()
     suite: Text = "tests/model"
     first_release: bool = False
-
-
-class Log(Section, frozen=True, kw_only=True):
-    """The prediction log: how often it is written, which share of the requests it keeps, and which columns stay out of it.
-
-    It is written to the disk; `uri` is an address in an object store that its parts are taken to.
-    """
-
-    uri: Annotated[str, Meta(pattern=r"^s3://[^/?#]+(/[^?#]*)?$")] | None = None
-    flush_seconds: Positive = 1
-    flush_rows: Count = 5000
-    keep_days: Count = 30
-    sample: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    drop: tuple[Text, ...] = ()
-
-
-class DriftMethod(Section, frozen=True, kw_only=True):
-    """One Evidently test and the value from which it counts as drift."""
-
-    method: Text
-    limit: Positive
-
-
-class Drift(Section, frozen=True, kw_only=True):
-    """Which test is asked of which type of column, how many rows are needed to answer, and how many of the newest are asked about."""
-
-    numeric: DriftMethod = DriftMethod(method="ks_stat", limit=0.1)
-    category: DriftMethod = DriftMethod(method="psi", limit=0.2)
-    min_rows: Count = 500
-    window: Count = 2000
-    max_rows: Count = 100_000
-    max_columns: Annotated[int, Meta(ge=0)] = 0
-    missing_increase: Share = 0.05
-
-
-class Monitor(Section, frozen=True, kw_only=True):
-    """The live side: the prediction log and drift."""
-
-    log: Log = Log()
-    drift: Drift = Drift()
 
 
 class Notify(Section, frozen=True, kw_only=True):

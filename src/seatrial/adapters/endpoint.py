@@ -12,7 +12,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,25 +20,20 @@ from seatrial.adapters import keepers
 from seatrial.adapters.door import door_of, numeric
 from seatrial.adapters.envoy import Clusters, Route
 from seatrial.adapters.envoy_listener import Door
-from seatrial.adapters.programs import Seen, seen
-from seatrial.adapters.runtimes import Runtimes
-from seatrial.adapters.servers import ServerCommand, Servers, Variant, by_version, model_server
-from seatrial.adapters.sockets import open_folder, recorded_folder
-from seatrial.adapters.supervisor import Process, Program, Supervisor, tail, wait_until
-from seatrial.adapters.traffic import Envoy, Traffic
+from seatrial.adapters.parts import ENVOY, Inspection, Parts, inspect, lock_path, record_path, recorded_parts
+from seatrial.adapters.servers import ServerCommand, Variant, model_server
+from seatrial.adapters.sockets import open_folder
+from seatrial.adapters.supervisor import Program, tail, wait_until
+from seatrial.adapters.traffic import Traffic
 from seatrial.errors import EndpointError
-from seatrial.files import locked, write_atomic
-from seatrial.guardian import guardian_pid, without_guardian
+from seatrial.files import locked
 from seatrial.params import Log, Rollout
 
-__all__ = ["Endpoint", "Inspection", "LocalEndpoint", "Route", "Telemetry", "Traffic", "Variant", "inspect", "model_server"]
+__all__ = ["ENVOY", "Endpoint", "Inspection", "LocalEndpoint", "Route", "Telemetry", "Traffic", "Variant", "inspect", "model_server"]
 
 START_S = 15.0
 KEPT_LONGER_S = 600.0
 FREED_S = 2.0
-ENVOY = "envoy"
-UPLOAD = "log-upload"
-BEFORE_SERVERS = 50
 AFTER_SERVERS = 900
 CONCURRENCY = 1
 """Envoy's worker threads: on two cores shared with the servers, a second one answers no more requests."""
@@ -67,66 +62,6 @@ class Endpoint(Protocol):
 
     def down(self) -> None:
         """Leave no process, port or socket."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    """What runs, as `status` shows it, with process ids; all empty where the endpoint is down."""
-
-    supervisord: int | None = None
-    envoy: int | None = None
-    variants: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    states: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    route: Route | None = None
-    guardian: int | None = None
-    watchdog: int | None = None
-    programs: tuple[Seen, ...] = ()
-
-
-class Parts:
-    """The pieces of the endpoint of `home`, whose sockets lie in `sockets`."""
-
-    def __init__(self, home: Path, sockets: Path, env: Mapping[str, str], say: Callable[[str], None] = print) -> None:
-        self.home = home
-        self.env = env
-        self.folder = home / "endpoint"
-        self.runtimes = Runtimes(home / "runtimes", say=say)
-        self.sockets = sockets
-        logs = self.folder / "logs"
-        self.supervisor = Supervisor(self.folder, sockets / "control", env)
-        self.servers = Servers(self.supervisor, sockets=sockets, logs=logs)
-        self.envoy = Envoy(self.folder / "envoy", sockets / "admin", logs / "envoy.log")
-        self.access_log = logs / "access.log"
-
-    def envoy_process(self) -> Process | None:
-        """Envoy's process where it runs."""
-        if self.supervisor.pid() is None:
-            return None
-        return next((one for one in self.supervisor.processes() if one.group == ENVOY and one.pid), None)
-
-    @property
-    def access(self) -> Path:
-        """What the program that uploads the log may use: the only file here that holds credentials, for its owner alone."""
-        return self.folder / "log-upload.json"
-
-    def boot(self) -> str | None:
-        """Names this run of Envoy."""
-        process = self.envoy_process()
-        return f"{process.pid}-{process.started}" if process else None
-
-    def shut_down(self, patience: float) -> None:
-        """Let requests under way end, for at most so many seconds; then stop everything and remove what it left, but its logs."""
-        self.envoy.drain(patience)
-        if keepers.is_controller(self.env) and self.supervisor.pid() is not None:
-            keepers.stop_all_but_keepers(self)
-            return
-        with without_guardian(self.home):
-            self.supervisor.stop()
-            shutil.rmtree(self.sockets, ignore_errors=True)
-            for name in ("programs", "envoy", "good", "starts"):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-            for left in (_record(self.home), self.folder / keepers.CONTROLLER_FILE, self.access):
-                left.unlink(missing_ok=True)
 
 
 class LocalEndpoint:
@@ -177,7 +112,7 @@ class LocalEndpoint:
             self._start_supervisord(parts)
             self._start_servers(parts, wanted)
             self._start_envoy(parts, wanted, door)
-            self._start_upload(parts)
+            keepers.start_upload(parts, self._log, root=self._root, keep_local=self._settings.step_deadline_s + KEPT_LONGER_S)
             keepers.start_watch(parts, timeout=self._timeout)
             self._stop_others(parts, wanted)
             keepers.tidy(parts)
@@ -200,7 +135,7 @@ class LocalEndpoint:
 
     def observe(self) -> Telemetry:
         """Envoy's own counters; EndpointError where Envoy does not run, or restarts while it is asked."""
-        parts = _parts(self._home)
+        parts = recorded_parts(self._home)
         boot = parts.boot()
         live, mirror = parts.envoy.traffic()
         if boot is None or not live or parts.boot() != boot:
@@ -209,11 +144,11 @@ class LocalEndpoint:
 
     def live_route(self) -> Route | None:
         """The route that Envoy itself says is live; None where there is none, or no Envoy."""
-        return _parts(self._home).envoy.live_route()
+        return recorded_parts(self._home).envoy.live_route()
 
     def serves(self, version: int) -> bool:
         """Whether Envoy knows servers of a version."""
-        return version in _parts(self._home).envoy.clusters().sockets
+        return version in recorded_parts(self._home).envoy.clusters().sockets
 
     def retire(self, version: int) -> None:
         """Stop a version's servers; EndpointError where it gets traffic."""
@@ -241,8 +176,8 @@ class LocalEndpoint:
         A controller that supervisord looks after ends itself last: supervisord, it and the watchdog stay.
         """
         if (self._home / "endpoint").exists():
-            with locked(_lock(self._home)):
-                _parts(self._home, self._env).shut_down(self._patience)
+            with locked(lock_path(self._home)):
+                recorded_parts(self._home, self._env).shut_down(self._patience)
 
     @property
     def _timeout(self) -> float:
@@ -260,8 +195,8 @@ class LocalEndpoint:
     @contextmanager
     def _held(self) -> Iterator[Parts]:
         """The parts, with a folder for sockets, while nobody else changes the endpoint."""
-        with locked(_lock(self._home)):
-            yield Parts(self._home, open_folder(self._home, _record(self._home), self._env), self._env, self._say)
+        with locked(lock_path(self._home)):
+            yield Parts(self._home, open_folder(self._home, record_path(self._home), self._env), self._env, self._say)
 
     def _check_port(self, parts: Parts) -> None:
         """Refuse a port that somebody else has; one that a killed endpoint had is free in a moment."""
@@ -334,26 +269,6 @@ class LocalEndpoint:
         parts.supervisor.add(ENVOY, (program,), priority=AFTER_SERVERS)
         self._await_envoy(parts)
 
-    def _start_upload(self, parts: Parts) -> None:
-        """Start what takes the log to its store, again where its settings or credentials are others; without a store, stop it."""
-        uri, log = self._log.uri, self._home / "log"
-        if uri is None:
-            parts.supervisor.remove(UPLOAD)
-            parts.access.unlink(missing_ok=True)
-            return
-        from seatrial.serving.upload import access, command
-
-        known = access(self._root, uri, self._env, keep_days=self._log.keep_days)
-        line = command(log, uri, parts.access, keep_days=self._log.keep_days, keep_local=self._settings.step_deadline_s + KEPT_LONGER_S)
-        program = Program(name=UPLOAD, command=line, log=parts.folder / "logs" / f"{UPLOAD}.log")
-        same = parts.access.exists() and parts.access.read_bytes() == known
-        if same and any(one.group == UPLOAD and one.pid for one in parts.supervisor.processes()):
-            return
-        parts.supervisor.remove(UPLOAD)
-        log.mkdir(parents=True, exist_ok=True)
-        write_atomic(parts.access, known, mode=0o600)
-        parts.supervisor.add(UPLOAD, (program,), priority=BEFORE_SERVERS)
-
     def _await_envoy(self, parts: Parts) -> None:
         def ended() -> bool:
             return any(one.group == ENVOY and one.state in ("BACKOFF", "FATAL", "EXITED") for one in parts.supervisor.processes())
@@ -374,43 +289,6 @@ class LocalEndpoint:
         parts.envoy.apply_clusters(known.with_sockets({version: found for version, found in known.sockets.items() if version in wanted}))
         for version in sorted(others):
             parts.servers.stop(version)
-
-
-def inspect(home: Path) -> Inspection:
-    """What runs below `home`: read only, nothing is started or locked."""
-    parts = _parts(home.absolute())
-    guardian = guardian_pid(home.absolute())
-    pid = parts.supervisor.pid()
-    if pid is None:
-        return Inspection(guardian=guardian)
-    try:
-        processes = parts.supervisor.processes()
-    except EndpointError:
-        return Inspection(guardian=guardian)
-    versions = by_version(processes)
-    return Inspection(
-        supervisord=pid,
-        envoy=next((one.pid for one in processes if one.group == ENVOY and one.pid), None),
-        variants={version: tuple(one.pid for one in found if one.pid) for version, found in versions.items()},
-        states={version: tuple(one.state for one in found) for version, found in versions.items()},
-        route=parts.envoy.live_route(),
-        guardian=guardian,
-        watchdog=next((one.pid for one in processes if one.group == keepers.WATCHDOG and one.pid), None),
-        programs=seen(parts.supervisor, processes, parts.folder / "logs"),
-    )
-
-
-def _parts(home: Path, env: Mapping[str, str] = os.environ) -> Parts:
-    """The parts as they were left; without a record of sockets, nobody answers at them."""
-    return Parts(home, recorded_folder(home, _record(home)) or home / "endpoint/no-sockets", env)
-
-
-def _record(home: Path) -> Path:
-    return home / "endpoint/sockets"
-
-
-def _lock(home: Path) -> Path:
-    return home / "endpoint/lock"
 
 
 def _check_route(route: Route) -> None:

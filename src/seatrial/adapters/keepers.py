@@ -1,4 +1,4 @@
-"""The programs beside an endpoint's Envoy and servers: guardian, watchdog, and a controller that was detached from its terminal."""
+"""The programs beside an endpoint's Envoy and servers: guardian, watchdog, the log's upload, and a detached controller."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from seatrial.guardian import guardian_pid, start_guardian
 from seatrial.journal import journal_path, read_last
 
 if TYPE_CHECKING:
-    from seatrial.adapters.endpoint import Parts
+    from seatrial.adapters.parts import Parts
+    from seatrial.params import Log
 
-WATCHDOG, CONTROLLER = "watchdog", "controller"
+WATCHDOG, CONTROLLER, UPLOAD = "watchdog", "controller", "log-upload"
 CONTROLLER_FILE = "controller.json"
-AFTER_ENVOY = 950
+BEFORE_SERVERS, AFTER_ENVOY = 50, 950
 
 
 def start_watch(parts: Parts, *, timeout: float) -> None:
@@ -43,6 +44,30 @@ def start_controller(parts: Parts, command: list[str], *, folder: Path, env: Map
     program = Program(name=CONTROLLER, command=line, log=log, runtime=parts.runtimes.present(), lasting=False)
     parts.supervisor.remove(CONTROLLER)
     parts.supervisor.add(CONTROLLER, (program,), priority=AFTER_ENVOY)
+
+
+def start_upload(parts: Parts, settings: Log, *, root: Path, keep_local: float) -> None:
+    """Start what takes the log to its store, again where its settings or credentials are others; without a store, stop it.
+
+    `root` is the project, `keep_local` for how many seconds an uploaded part stays on the disk.
+    """
+    if settings.uri is None:
+        parts.supervisor.remove(UPLOAD)
+        parts.access.unlink(missing_ok=True)
+        return
+    from seatrial.serving.upload import access, command
+
+    log = parts.home / "log"
+    known = access(root, settings.uri, parts.env, keep_days=settings.keep_days)
+    line = command(log, settings.uri, parts.access, keep_days=settings.keep_days, keep_local=keep_local)
+    program = Program(name=UPLOAD, command=line, log=parts.folder / "logs" / f"{UPLOAD}.log")
+    same = parts.access.exists() and parts.access.read_bytes() == known
+    if same and any(one.group == UPLOAD and one.pid for one in parts.supervisor.processes()):
+        return
+    parts.supervisor.remove(UPLOAD)
+    log.mkdir(parents=True, exist_ok=True)
+    write_atomic(parts.access, known, mode=0o600)
+    parts.supervisor.add(UPLOAD, (program,), priority=BEFORE_SERVERS)
 
 
 def is_controller(env: Mapping[str, str]) -> bool:
