@@ -50,9 +50,13 @@ def log_e(state: State, signal: str = "failures") -> float:
 
 
 def worst_e(state: State, step: Step | None = None) -> tuple[str, float]:
-    """The signal that speaks most against the challenger, and its log e-value; one whose ceiling is null is not asked."""
+    """The signal that speaks most against the challenger, and its log e-value; one whose ceiling is null is not asked.
+
+    A signal without a single event has log e 0, which says nothing: one that has events goes before it.
+    """
     asked = [signal for signal, ceiling in SIGNALS.items() if step is None or getattr(step.ceilings, ceiling) is not None]
-    return max(((signal, log_e(state, signal)) for signal in asked), key=lambda pair: pair[1], default=("failures", 0.0))
+    found = ((signal, log_e(state, signal)) for signal in asked)
+    return max(found, key=lambda pair: (pair[1] != 0, pair[1]), default=("failures", 0.0))
 
 
 def failed_words(step: Step, state: State, signal: str, evidence: float, plan: Plan) -> str:

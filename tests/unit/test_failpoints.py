@@ -27,6 +27,7 @@ WITHOUT = {
     "deploy._controlled": "an old request to end is forgotten; it is looked for again at every tick",
     "deploy._guarded": "as above",
     "turn.taken_over": "",
+    "traffic._write": "its callers have theirs around it",
     "store._remove": "what was damaged, moved aside already",
     "store.open_stored": "mends the store through store_bundle, whose own steps have theirs",
     "supervisor.end_lost": "what a dead supervisord left; done again at each start",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.errors import BusyError
@@ -34,6 +34,7 @@ def test_the_last_record_is_the_state(tmp_path, journal):
     assert (found.record.number, found.record.state, found.torn) == (3, {"step": 2}, False)
 
 
+@settings(deadline=None)
 @given(cut=st.integers(1, 400))
 def test_a_journal_cut_anywhere_reads_to_its_last_whole_record_and_says_so(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("cut") / "journal.jsonl"

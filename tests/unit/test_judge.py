@@ -37,6 +37,13 @@ def test_each_kind_of_bad_answer_has_a_ceiling_over_its_increase(signal, ceiling
     assert judged(clean, many, max_latency_ratio=None, max_shift=None, **dict.fromkeys(_others(ceiling), 0.02))[0] is Outcome.PASS
 
 
+def test_events_that_speak_for_the_challenger_are_told_before_a_signal_without_any():
+    part = Evidence(step=50, champion=Counts(requests=900, failures=90), challenger=Counts(requests=900, failures=1))
+    state = State(counts=part)
+    assert log_e(state, "failures") < 0 == log_e(state, "slow")
+    assert worst_e(state) == ("failures", log_e(state, "failures"))
+
+
 def _others(ceiling):
     return [name for name in ("max_increase", "max_slow", "max_broken") if name != ceiling]
 
