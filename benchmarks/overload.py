@@ -1,7 +1,8 @@
 """Three times as many requests as the server can answer, by an open-loop client, for a minute (`-- --seconds N --rows R`).
 
 Reports what is still answered, how long that takes, what the others are told, and when all is as before. The server listens on
-a unix socket, as behind Envoy, and has one core; the client has another.
+a unix socket, as behind Envoy, and has one core; the client has another. With `--envoy` the whole endpoint is asked, as `deploy`
+starts it, and the cores are everybody's.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import json
 import signal
 import subprocess
 import tempfile
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks._common import median
+from benchmarks._common import free_port, median
 from benchmarks._figures import Figure, record, show
 from benchmarks._open_loop import Client, Offered, percentile, pin, request
-from benchmarks._servers import environment, one_row, records, server_command
+from benchmarks._servers import bundle, environment, one_row, records, server_command
 from benchmarks.serving import SERVER_CORE, own_core
 from seatrial.serving.app import Limits
 
@@ -35,17 +37,22 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60.0)
     options.add_argument("--rows", type=int, default=1, help="rows in each request")
     options.add_argument("--times", type=float, default=3.0, help="how many times saturation is offered")
+    options.add_argument("--envoy", action="store_true", help="ask the endpoint instead of a server")
     options.add_argument("--record", type=Path, help="write the figures into this file")
     asked = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory() as scratch, own_core():
-        figures = _measure(Path(scratch), seconds=asked.seconds, rows=asked.rows, times=asked.times)
-    show(f"{asked.times:g} × saturation for {asked.seconds:g} s, {asked.rows} rows a request", figures)
+    parts = request(json.dumps(records([one_row()] * asked.rows)).encode())
+    with tempfile.TemporaryDirectory() as scratch, (_endpoint if asked.envoy else _server)(Path(scratch)) as (address, running):
+        figures = _figures(address, parts, running, seconds=asked.seconds, times=asked.times)
+    place = "the endpoint" if asked.envoy else "one server"
+    show(f"{place}, {asked.times:g} × saturation for {asked.seconds:g} s, {asked.rows} rows a request", figures)
     if asked.record:
         record(asked.record, figures)
 
 
-def _measure(scratch: Path, *, seconds: float, rows: int, times: float) -> list[Figure]:
+@contextmanager
+def _server(scratch: Path) -> Iterator[tuple[Path, Callable[[], bool]]]:
+    """A server on a core of its own: its socket, and whether it still runs."""
     uds = scratch / "s"
     process = subprocess.Popen(server_command(scratch, "--uds", str(uds)), env=environment(), stdout=subprocess.PIPE, text=True)
     try:
@@ -53,18 +60,36 @@ def _measure(scratch: Path, *, seconds: float, rows: int, times: float) -> list[
         if not process.stdout.readline().startswith("ready"):
             raise SystemExit("the server did not start")
         pin(process.pid, SERVER_CORE)
-        parts = request(json.dumps(records([one_row()] * rows)).encode())
-        return _figures(uds, parts, process, seconds=seconds, times=times)
+        with own_core():
+            yield uds, lambda: process.poll() is None
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _figures(uds: Path, parts: tuple[bytes, bytes], process: subprocess.Popen[str], *, seconds: float, times: float) -> list[Figure]:
-    with closing(Client(uds, connections=FEW)) as few:
+@contextmanager
+def _endpoint(scratch: Path) -> Iterator[tuple[int, Callable[[], bool]]]:
+    """Envoy with one server: its port, and whether the processes that were started are still the same."""
+    from seatrial.adapters.endpoint import LocalEndpoint, Route, Variant, inspect
+    from seatrial.bundle import load_bundle
+    from seatrial.params import Rollout
+
+    home, port = scratch / "home", free_port()
+    endpoint = LocalEndpoint(home, Rollout(port=port))
+    try:
+        endpoint.ensure((Variant(version=1, digest=load_bundle(bundle()).digest, bundle=bundle()),))
+        endpoint.route(Route(champion=1))
+        started = inspect(home)
+        yield port, lambda: (inspect(home).envoy, inspect(home).variants) == (started.envoy, started.variants)
+    finally:
+        endpoint.down()
+
+
+def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[[], bool], *, seconds: float, times: float) -> list[Figure]:
+    with closing(Client(address, connections=FEW)) as few:
         saturation = _saturation(few, parts)
         calm = percentile(few.offer(parts, rate=CALM * saturation, seconds=4).latencies(), 0.99)
-        with closing(Client(uds, connections=CONNECTIONS)) as many:
+        with closing(Client(address, connections=CONNECTIONS)) as many:
             found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0)
         after = few.offer(parts, rate=CALM * saturation, seconds=5)
     share = found.good_put(start=1) / saturation
@@ -81,7 +106,7 @@ def _figures(uds: Path, parts: tuple[bytes, bytes], process: subprocess.Popen[st
         Figure(name="answers that are neither", value=float(len(found.status) - found.statuses[200] - found.told_when), high=0),
         Figure(name="connections that broke", value=float(found.broken), high=0),
         Figure(name="without an answer when the load ended", value=float(found.unanswered)),
-        Figure(name="crashes", value=float(process.poll() is not None), high=0),
+        Figure(name="crashes", value=float(not running()), high=0),
         Figure(name="p99 before, at a tenth of saturation", value=calm, unit="ms"),
         Figure(name="until p99 is back", value=_recovered(after, calm), unit="s", high=RECOVERY_S),
     ]

@@ -407,3 +407,51 @@ def test_down_leaves_no_process_port_or_socket_and_twice_is_once(pair, home, por
         probe.bind(("127.0.0.1", port))
     pair.down()
     assert inspect(home).supervisord is None
+
+
+def full(variant, uds):
+    """Servers of version 3 have room for nobody; the others are as they come."""
+    from seatrial.adapters.endpoint import model_server
+
+    return [*model_server()(variant, uds), *(["--max-waiting", "0"] if variant.version == 3 else [])]
+
+
+def attempts(home, count):
+    """How often each of the first requests was tried, as the access log says."""
+    log = home / "endpoint/logs/access.log"
+    assert wait_until(lambda: log.exists() and len(log.read_bytes().splitlines()) >= count, 10)
+    return [json.loads(line)["attempts"] for line in log.read_text().splitlines()]
+
+
+def test_a_champion_that_has_too_much_to_do_is_asked_once_and_not_left_out(home, port, variants):
+    endpoint = LocalEndpoint(home, Rollout(port=port, request_timeout_s=0.5, servers=2), server_command=full)
+    try:
+        endpoint.ensure((variants[3], variants[4]))
+        endpoint.route(ALONE)
+        answers = [call(port) for _ in range(30)]
+        assert {(status, headers["retry-after"]) for status, headers in answers} == {(503, "1")}
+        assert attempts(home, 30) == [1] * 30
+        assert endpoint_statistic(home, "cluster.version-3.outlier_detection.ejections_enforced_total") == 0
+    finally:
+        endpoint.down()
+
+
+def test_what_a_challenger_refuses_the_champion_answers(home, port, variants):
+    endpoint = LocalEndpoint(home, Rollout(port=port, request_timeout_s=0.5), server_command=full)
+    try:
+        endpoint.ensure((variants[3], variants[4]))
+        endpoint.route(Route(champion=4, challenger=3, weight=100))
+        answers = [call(port) for _ in range(30)]
+        assert {(status, headers["x-seatrial-version"]) for status, headers in answers} == {(200, "4")}
+        assert attempts(home, 30) == [2] * 30
+        assert endpoint.observe().variants[3].failures == 30
+    finally:
+        endpoint.down()
+
+
+def endpoint_statistic(home, name):
+    """One counter of Envoy."""
+    sockets = recorded_folder(home, home / "endpoint/sockets")
+    status, body = fetch(sockets / "admin", f"/stats?format=json&filter=^{name}$")
+    assert status == 200
+    return json.loads(body)["stats"][0]["value"]

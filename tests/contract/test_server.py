@@ -288,6 +288,21 @@ def test_who_asks_how_the_server_is_gets_an_answer_while_others_wait(tmp_path, b
         assert running.stop() == 0
 
 
+@pytest.mark.parametrize("size", [10, 3_000_000], ids=["unparsed", "parsed"])
+@pytest.mark.parametrize(("variant", "final"), [("champion", "true"), ("challenger", None), (None, None)])
+def test_only_a_champion_s_refusal_tells_envoy_not_to_ask_again(tmp_path, bundle, size, variant, final):
+    running = start(tmp_path, bundle, "--max-waiting", "0")
+    try:
+        connection = UnixConnection(running.uds)
+        named = {} if variant is None else {"x-seatrial-variant": variant}
+        connection.request("POST", "/invocations", b" " * size, {"content-type": "application/json", **named})
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["retry-after"], answer.headers["x-envoy-ratelimited"]) == (503, "1", final)
+        connection.close()
+    finally:
+        assert running.stop() == 0
+
+
 def test_a_large_body_that_is_refused_does_not_break_the_connection(tmp_path, bundle):
     running = start(tmp_path, bundle, "--max-waiting", "0")
     try:

@@ -123,6 +123,21 @@ def clusters(wanted: Clusters) -> bytes:
     return _discovered("envoy.config.cluster.v3.Cluster", made, "clusters")
 
 
+def _header(name: str, match: Json) -> Json:
+    return {"http_response_headers_match": {"headers": [{"name": name, **match}]}}
+
+
+_FAULTY: Json = {
+    "and_match": {
+        "rules": [
+            _header(":status", {"string_match": {"prefix": "5"}}),
+            {"not_match": _header("retry-after", {"present_match": True})},
+        ]
+    }
+}
+"""Errors for which a server may be left out: not that it has too much to do, because the others would have more then."""
+
+
 def _servers(name: str, sockets: tuple[str, ...], limit: int) -> Json:
     """Servers on their sockets. One that keeps failing is left out for a while, but never the last half.
 
@@ -151,6 +166,7 @@ def _servers(name: str, sockets: tuple[str, ...], limit: int) -> Json:
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "common_http_protocol_options": {"idle_timeout": IDLE},
                 "explicit_http_config": {"http_protocol_options": {}},
+                "outlier_detection": {"error_matcher": _FAULTY},
             }
         },
     }

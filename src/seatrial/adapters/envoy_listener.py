@@ -141,7 +141,10 @@ def _bearer(token: str) -> Json:
 
 
 def _replies() -> Json:
-    """What Envoy answers itself is JSON, as a server's answers are; 403 is what RBAC says, and means 401 here."""
+    """What Envoy answers itself is JSON, as a server's answers are.
+
+    403 is what RBAC says, and means 401 here; UO is a limit on what may be under way.
+    """
     body: Json = {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}
     refused = {
         "filter": _status_filter("EQ", 403),
@@ -149,7 +152,12 @@ def _replies() -> Json:
         "headers_to_add": [{"header": {"key": "www-authenticate", "value": "Bearer"}}],
         "body_format_override": {"json_format": {"error": "a bearer token is needed: authorization: Bearer ..."}},
     }
-    return {"mappers": [refused], "body_format": body}
+    crowded = {
+        "filter": {"response_flag_filter": {"flags": ["UO"]}},
+        "headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
+        "body_format_override": {"json_format": {"error": "too many requests are under way; ask again after a second"}},
+    }
+    return {"mappers": [refused, crowded], "body_format": body}
 
 
 def _status_filter(operator: str, status: int) -> Json:

@@ -23,6 +23,9 @@ from seatrial.serving.exchange import RETRY_AFTER, Header, Request, request_of
 if TYPE_CHECKING:
     from seatrial.serving.app import Application
 
+CHAMPION = b"\r\nx-seatrial-variant: champion\r\n"
+"""As Envoy writes it into a request."""
+NOT_AGAIN = (b"x-envoy-ratelimited", b"true")
 AT_ONCE = 64
 """So many are answered before the event loop looks for new ones."""
 PLAIN_POST = re.compile(rb"POST [^\r\n]* HTTP/1\.1\r\n").match
@@ -37,17 +40,22 @@ class Queue:
         self._application = application
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[RequestResponseCycle, Request]] = deque()
-        self._refusals = {kept: _refusal(application.identity, kept=kept) for kept in (False, True)}
+        both = (False, True)
+        self._refusals = {(kept, final): _refusal(application.identity, kept=kept, final=final) for kept in both for final in both}
         self.takes = application.takes
 
     def full(self, tasks: int) -> bool:
         """Whether no more may wait, where `tasks` requests wait elsewhere."""
         return len(self._waiting) + tasks >= self._max_waiting
 
-    def refusal(self, *, kept: bool) -> bytes:
-        """The whole answer to who may not wait, on a connection that is kept or closed; counts it."""
+    def refusal(self, *, kept: bool, final: bool) -> bytes:
+        """The whole answer to who may not wait, on a connection that is kept or closed; counts it.
+
+        A `final` one tells Envoy not to ask again: a champion with too much to do would get every such request twice, and
+        nobody else is there to answer. What a challenger refuses, the champion answers.
+        """
         self._application.refused()
-        return self._refusals[kept]
+        return self._refusals[kept, final]
 
     def put(self, cycle: RequestResponseCycle) -> None:
         """Let a whole request wait."""
@@ -93,7 +101,7 @@ class BoundedProtocol(ArrivingProtocol):
         """Parse what came, or refuse it as it stands."""
         if self.queue.full(len(self.tasks)) and self._between() and _is_one_post(data):
             self._unwatch()
-            self.transport.write(self.queue.refusal(kept=True))
+            self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
         else:
             super().data_received(data)
 
@@ -112,7 +120,8 @@ class BoundedProtocol(ArrivingProtocol):
         """Start a request, let it wait, or refuse it; what is asked by GET (health, metrics) is always answered."""
         scope: Any = cycle.scope
         if scope["method"] == "POST" and self.queue.full(len(self.tasks)):
-            _send(cycle, self.queue.refusal(kept=cycle.keep_alive))
+            final = (b"x-seatrial-variant", b"champion") in scope["headers"]
+            _send(cycle, self.queue.refusal(kept=cycle.keep_alive, final=final))
         elif self.flow.write_paused or not self.queue.takes(scope):
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body:
@@ -131,7 +140,7 @@ def _is_one_post(data: bytes) -> bool:
     return len(lengths) == 1 and len(data) == head + 4 + int(lengths[0]) and not SPECIAL(lines)
 
 
-def _refusal(headers: Sequence[Header], *, kept: bool) -> bytes:
+def _refusal(headers: Sequence[Header], *, kept: bool, final: bool) -> bytes:
     body = b'{"error":{"message":"too many requests wait; ask again after a second","column":null,"row":null}}'
     own = [
         *headers,
@@ -139,6 +148,7 @@ def _refusal(headers: Sequence[Header], *, kept: bool) -> bytes:
         (b"content-length", b"%d" % len(body)),
         RETRY_AFTER,
         (b"connection", b"keep-alive" if kept else b"close"),
+        *([NOT_AGAIN] if final else []),
     ]
     lines = b"".join(b"%b: %b\r\n" % pair for pair in own)
     return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, body)
