@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from seatrial.adapters.sockets import open_folder, recorded_folder
-from seatrial.adapters.supervisor import PASSED_ON, Supervisor, alive, command_line, wait_until
+from seatrial.adapters.supervisor import PASSED_ON, Supervisor, alive, await_an_end, command_line, wait_until
 from seatrial.errors import SeatrialError
 from seatrial.files import locked
 
@@ -94,7 +93,7 @@ class Guardian:
             pid = self._supervisor().recorded()
             if pid is None:
                 return
-            _await_process(pid, LOOK_S)
+            await_an_end((pid,), LOOK_S)
 
     def _wait(self, seconds: float) -> bool:
         """Sleep, unless it is time to end; False then."""
@@ -130,24 +129,6 @@ def _endpoint(path: Path, give_up: Callable[[], bool]) -> Iterator[bool]:
         except BlockingIOError:
             time.sleep(0.05)
     yield False
-
-
-def _await_process(pid: int, seconds: float) -> None:
-    """Wait until a process has ended, at most for so long."""
-    if not hasattr(os, "pidfd_open"):
-        wait_until(lambda: not alive(pid), seconds, every=0.25)
-        return
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        time.sleep(0.05)
-        return
-    try:
-        waiting = select.poll()
-        waiting.register(descriptor, select.POLLIN)
-        waiting.poll(seconds * 1000)
-    finally:
-        os.close(descriptor)
 
 
 def endpoint_folder(home: Path) -> Path:

@@ -163,6 +163,14 @@ def holder(home: Path) -> str:
         return "another process"
 
 
+def holder_pid(home: Path) -> int | None:
+    """The process that held the controller's lock last."""
+    try:
+        return int(json.loads((home / "controller.lock").read_bytes())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 @contextmanager
 def controller(home: Path, command: str) -> Iterator[Journal]:
     """Be the one controller of this home, with its journal; BusyError names the one that is already there."""

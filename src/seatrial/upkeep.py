@@ -13,7 +13,7 @@ from seatrial.adapters.endpoint import ENVOY
 from seatrial.adapters.envoy import Route
 from seatrial.adapters.keepers import CONTROLLER, CONTROLLER_FILE
 from seatrial.adapters.sockets import recorded_folder
-from seatrial.adapters.supervisor import Process, Supervisor
+from seatrial.adapters.supervisor import Process, Supervisor, await_an_end
 from seatrial.files import locked
 from seatrial.guardian import endpoint_folder, guardian_pid, start_guardian
 
@@ -30,6 +30,7 @@ class Upkeep:
     monotonic: Callable[[], float]
     say: Callable[[str], None]
     _given_up: dict[str, float] = field(default_factory=dict)
+    _running: frozenset[int] = frozenset()
 
     def look(self) -> None:
         """One look. Raises EndpointError where supervisord does not answer."""
@@ -38,6 +39,7 @@ class Upkeep:
             self.say("the guardian was gone; it is started again")
         supervisor = self._supervisor()
         processes = supervisor.processes()
+        self._running = frozenset(one.pid for one in processes if one.pid) - {os.getpid()}
         for group in self._due(processes):
             supervisor.start_again(group)
             self.say(f"{group} had been given up, and requests go to it: it is started again")
@@ -45,6 +47,14 @@ class Upkeep:
             with suppress(BlockingIOError), locked(endpoint_folder(self.home) / "lock", wait=False):
                 supervisor.remove(CONTROLLER)
                 (endpoint_folder(self.home) / CONTROLLER_FILE).unlink(missing_ok=True)
+
+    def rest(self, seconds: float) -> None:
+        """Wait for so long, or until a program ends.
+
+        supervisord sleeps for up to a second between reaping a program and starting it again, unless somebody asks it something:
+        the look that follows does.
+        """
+        await_an_end(self._running, seconds)
 
     def _due(self, processes: tuple[Process, ...]) -> list[str]:
         """The groups with traffic that were given up RETRY_S ago; the time starts anew with each try."""

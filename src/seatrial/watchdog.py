@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from seatrial.adapters.envoy import Route
 from seatrial.adapters.supervisor import alive, command_line, wait_until
 from seatrial.control import LEASED, state_of
 from seatrial.errors import BusyError, SeatrialError
-from seatrial.journal import Journal, controller, journal_path, read_last
+from seatrial.journal import Journal, controller, holder_pid, journal_path, read_last
 from seatrial.rollout_state import Phase, State, give_up
 from seatrial.verdict import Outcome
 
@@ -41,6 +39,9 @@ SILENT = "its controller was silent for longer than its lease"
 
 class Traffic(Protocol):
     """What the watchdog asks of an endpoint."""
+
+    def mend(self) -> bool:
+        """Put back torn files of the route; gives whether there was something to do."""
 
     def live_route(self) -> Route | None:
         """The route that is live; None where nothing is."""
@@ -75,6 +76,8 @@ def expired(state: State, *, boot: str, now: float) -> bool:
 
 def look_after(watch: Watch) -> bool:
     """One look; gives whether there was something to do. Raises SeatrialError where that cannot be done now."""
+    if watch.endpoint.mend():
+        watch.say("a file of Envoy's was torn; the last good one is back")
     record = read_last(journal_path(watch.home)).record
     if record is None:
         return False
@@ -148,11 +151,8 @@ def end_holder(home: Path, say: Callable[[str], None]) -> None:
             return
     except BusyError:
         pass
-    try:
-        holder = int(json.loads((home / "controller.lock").read_bytes())["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if holder == os.getpid() or not alive(holder) or "seatrial" not in command_line(holder):
+    holder = holder_pid(home)
+    if holder is None or holder == os.getpid() or not alive(holder) or "seatrial" not in command_line(holder):
         return
     say(f"the controller (process {holder}) hangs past its lease: it is ended")
     with suppress(ProcessLookupError, PermissionError):
@@ -161,7 +161,7 @@ def end_holder(home: Path, say: Callable[[str], None]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Look once a second until told to stop."""
+    """Look once a second, and when a program ends, until told to stop."""
     from seatrial.adapters.endpoint import LocalEndpoint
     from seatrial.params_rollout import Rollout
     from seatrial.tools import SystemClock
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
             told = ""
         except (SeatrialError, OSError) as error:
             told = _tell_once(watch, told, str(error))
-        time.sleep(POLL_S)
+        upkeep.rest(POLL_S)
 
 
 def _tell_once(watch: Watch, told: str, problem: str) -> str:

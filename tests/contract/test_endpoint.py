@@ -247,6 +247,7 @@ def test_a_mirror_that_hangs_harms_nobody_and_is_counted(pair, home, port):
 def test_a_killed_supervisord_leaves_no_orphan_and_ensure_heals(pair, variants, home, port):
     pair.route(Route(champion=3, challenger=4, weight=25))
     before, boot = inspect(home), pair.observe().boot
+    os.kill(before.guardian, signal.SIGKILL)  # it would start the next one at once
     os.kill(before.supervisord, signal.SIGKILL)
     children = [before.envoy, *before.variants[3], *before.variants[4]]
     assert wait_until(lambda: not any(map(alive, children)), 3)
@@ -353,13 +354,13 @@ def test_what_envoy_refuses_is_put_back(pair, home, port):
 
 
 @pytest.mark.parametrize("bad", [b"", b"{ torn", routes(Route(champion=77), timeout=1)])
-def test_a_bad_route_file_is_healed_before_envoy_reads_it_again(pair, variants, home, port, bad):
+def test_a_bad_route_file_is_healed_before_envoy_reads_it_again(pair, home, port, bad):
     path = home / "endpoint/envoy/routes.json"
-    torn = path.with_name("torn")
+    good, torn = path.read_bytes(), path.with_name("torn")
     torn.write_bytes(bad)
     torn.rename(path)
     assert call(port)[0] == 200
-    pair.ensure((variants[3], variants[4]))
+    assert wait_until(lambda: path.read_bytes() == good, 5), "the watchdog puts it back"
     envoy = inspect(home).envoy
     os.kill(envoy, signal.SIGKILL)
     assert wait_until(lambda: inspect(home).route == ALONE and inspect(home).envoy != envoy, 5)

@@ -13,7 +13,7 @@ from seatrial.commands.down import down
 from seatrial.commands.rollback import rollback
 from seatrial.commands.up import up
 from seatrial.deploy import deploy
-from seatrial.errors import BusyError, EndpointError, RefusedError, RegistryError, UsageError
+from seatrial.errors import BundleError, BusyError, EndpointError, RefusedError, RegistryError, UsageError
 from seatrial.journal import controller, journal_path
 from seatrial.look import stop_request
 from seatrial.project import Project
@@ -469,6 +469,73 @@ def test_an_alias_that_somebody_else_moved_meanwhile_is_left_alone(world):
     up(world.project, world.tools)
     assert world.registry.aliases["champion"] == 3
     assert any("moved by somebody else" in text for text in world.said)
+
+
+def third(world):
+    """Versions 1, 2 and 3 were promoted one after the other."""
+    promoted(world)
+    gate(world, 2)
+    assert deploy(world.project, world.tools).exit_code == 0
+    world.endpoint.routes.clear()
+
+
+def test_a_way_back_may_lead_to_any_earlier_champion_and_twice_is_once(world):
+    third(world)
+    assert rollback(world.project, world.tools, reason="older", to=1) == "done; all traffic is on version 1"
+    assert (world.endpoint.current, world.registry.aliases["champion"]) == (route_of(1), 1)
+    assert set(world.endpoint.running) == {1}
+    assert "nothing to do" in rollback(world.project, world.tools, reason="older", to=1)
+    assert rollback(world.project, world.tools, reason="and forth", to=3) == "done; all traffic is on version 3"
+    assert (world.endpoint.current, world.registry.aliases["champion"]) == (route_of(3), 3)
+
+
+def test_an_earlier_champion_is_reached_while_the_registry_is_down(world):
+    third(world)
+    world.registry.down = True
+    rollback(world.project, world.tools, reason="older", to=1)
+    assert (world.endpoint.current, world.registry.aliases["champion"]) == (route_of(1), 3)
+    world.registry.down = False
+    up(world.project, world.tools)
+    assert (world.registry.aliases["champion"], state(world).pending) == (1, ())
+
+
+def test_a_rollout_under_way_ends_before_traffic_goes_to_an_earlier_champion(world):
+    promoted(world)
+    gate(world, 2)
+    die_at(world, 50)
+    with pytest.raises(Died):
+        deploy(world.project, world.tools)
+    assert rollback(world.project, world.tools, reason="older", to=1) == "done; all traffic is on version 1"
+    assert (state(world).phase, state(world).champion.version, state(world).challenger) == (Phase.IDLE, 1, None)
+
+
+def test_only_what_was_champion_here_may_be_gone_back_to(world):
+    promoted(world)
+    gate(world, 2)
+    with pytest.raises(UsageError, match=r"version 3 was never champion here.*champions were: 1, 2"):
+        rollback(world.project, world.tools, reason="no", to=3)
+    assert world.endpoint.routes == []
+
+
+def test_an_earlier_champion_whose_bytes_are_gone_is_refused_before_anything_is_done(world):
+    third(world)
+    shutil.rmtree(world.project.home / "store" / state_of_version(world, 1))
+    with pytest.raises(BundleError):
+        rollback(world.project, world.tools, reason="no", to=1)
+    assert (world.endpoint.routes, state(world).champion.version) == ([], 3)
+
+
+def state_of_version(world, version):
+    return world.registry.versions[version].digest.removeprefix("sha256:")
+
+
+def test_inputs_that_do_not_fit_are_refused_unless_a_person_says_so(world, monkeypatch):
+    third(world)
+    monkeypatch.setattr("seatrial.fit.misfits", lambda now, then: iter(["it needs column 'age', which clients do not send"]))
+    with pytest.raises(UsageError, match="version 1 does not fit what clients send: it needs column 'age'"):
+        rollback(world.project, world.tools, reason="no", to=1)
+    assert (world.endpoint.routes, state(world).champion.version) == ([], 3)
+    assert rollback(world.project, world.tools, reason="all the same", to=1, force=True) == "done; all traffic is on version 1"
 
 
 def test_rollback_works_while_the_previous_version_is_not_warm(world):

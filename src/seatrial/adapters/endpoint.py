@@ -134,13 +134,21 @@ class LocalEndpoint:
             parts.envoy.apply_route(route, timeout=self._timeout)
 
     def observe(self) -> Telemetry:
-        """Envoy's own counters; EndpointError where Envoy does not run, or restarts while it is asked."""
+        """Envoy's own counters; EndpointError where Envoy does not run, or restarts while it is asked. A torn file is put back first."""
+        self.mend()
         parts = recorded_parts(self._home)
         boot = parts.boot()
         live, mirror = parts.envoy.traffic()
         if boot is None or not live or parts.boot() != boot:
             raise EndpointError(f"Envoy does not answer, so nothing is known about traffic; its log ends:\n{tail(parts.envoy.log)}")
         return Telemetry(boot=boot, variants=live, mirror=mirror)
+
+    def mend(self) -> bool:
+        """Put back what is torn or strange of Envoy's files, so that it could start again; gives whether there was something to do."""
+        if not recorded_parts(self._home).envoy.strange():
+            return False
+        with self._held() as parts:
+            return parts.envoy.heal()
 
     def live_route(self) -> Route | None:
         """The route that Envoy itself says is live; None where there is none, or no Envoy."""

@@ -7,13 +7,14 @@ supervisord that is started again starts what ran before and nothing else.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -26,7 +27,18 @@ from seatrial.errors import EndpointError
 from seatrial.failpoints import failpoint
 from seatrial.files import write_atomic
 
-__all__ = ["Process", "Program", "Supervisor", "alive", "command_line", "group_config", "supervisord_config", "tail", "wait_until"]
+__all__ = [
+    "Process",
+    "Program",
+    "Supervisor",
+    "alive",
+    "await_an_end",
+    "command_line",
+    "group_config",
+    "supervisord_config",
+    "tail",
+    "wait_until",
+]
 
 START_S = 15.0
 STARTS = "starts"
@@ -285,6 +297,23 @@ def _looked_up(pid: int, field: str) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].strip()
     except OSError:
         return "" if field == "command" else "Z"
+
+
+def await_an_end(pids: Collection[int], seconds: float) -> bool:
+    """Wait until one of these processes has ended, at most for so long; on Linux the kernel says so at once."""
+    if not hasattr(os, "pidfd_open"):
+        return wait_until(lambda: not all(map(alive, pids)), seconds, every=0.25)
+    with ExitStack() as stack:
+        waiting = select.poll()
+        for pid in pids:
+            try:
+                descriptor = os.pidfd_open(pid)
+            except OSError:
+                time.sleep(0.05)
+                return True
+            stack.callback(os.close, descriptor)
+            waiting.register(descriptor, select.POLLIN)
+        return bool(waiting.poll(seconds * 1000))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, *, every: float = 0.02) -> bool:

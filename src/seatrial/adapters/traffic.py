@@ -138,13 +138,22 @@ class Envoy:
         version = envoy.file_version(data)
         self._apply(ROUTES, data, lambda: self._live_routes() == version)
 
-    def heal(self) -> None:
-        """Put back the last confirmed file where the one on disk is not what Envoy has live."""
+    def strange(self) -> bool:
+        """Whether a file on disk is not the last confirmed one: Envoy goes on without it, but could not start again."""
+        files = (self._stored(name) for name in (LISTENERS, CLUSTERS, ROUTES))
+        return any(envoy.file_version(stored) != envoy.file_version(good) for stored, good in files)
+
+    def heal(self) -> bool:
+        """Put back the last confirmed file where the one on disk is torn, or is not what Envoy has live; gives whether one was."""
+        healed = False
         for name, live in ((LISTENERS, self._live_listener()), (CLUSTERS, self._clusters_version()), (ROUTES, self._live_routes())):
-            good = _read(self._good / name)
-            if live and envoy.file_version(_read(self._folder / name)) != live and envoy.file_version(good) == live:
+            found, good = self._stored(name)
+            stored, known = envoy.file_version(found), envoy.file_version(good)
+            if known is not None and (stored is None or (live and stored != live and known == live)):
                 failpoint("config.heal")
                 _write(self._folder / name, good)
+                healed = True
+        return healed
 
     def drained(self, versions: set[int]) -> bool:
         """Whether no request of a client or a tester is under way at these versions."""

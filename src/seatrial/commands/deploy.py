@@ -7,6 +7,7 @@ interrupted (back on the champion).
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.control import state_of
 from seatrial.deploy import deploy, recorded_state
-from seatrial.errors import UsageError
+from seatrial.errors import EndpointError, UsageError
 from seatrial.files import shown_path
+from seatrial.journal import holder_pid
 from seatrial.plan import Plan
 from seatrial.progress import counting
 from seatrial.project import Project
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 BASE = 0.01
+DETACHED_S = 30.0
 CONTROLLER_LOG = "endpoint/logs/controller.log"
 
 
@@ -87,13 +90,17 @@ def _was_over(project: Project) -> bool:
 
 
 def _detach(project: Project) -> None:
-    """Hand the rollout to a controller that supervisord looks after."""
+    """Hand the rollout to a controller that supervisord looks after; it is at work once this returns, so nobody comes between."""
     from seatrial.adapters.endpoint import LocalEndpoint
+    from seatrial.adapters.supervisor import tail, wait_until
     from seatrial.detached import wanted
 
     command = [sys.executable, "-m", "seatrial", "deploy", "--env", project.environment, *(["--shared"] if project.shared else [])]
     endpoint = LocalEndpoint(project.home, project.settings.rollout, env=project.env)
     endpoint.supervise(command, folder=project.root, env=wanted({**project.env, "SEATRIAL_HOME": str(project.home)}))
+    if not wait_until(lambda: holder_pid(project.home) != os.getpid(), DETACHED_S):
+        said = tail(project.home / CONTROLLER_LOG)
+        raise EndpointError(f"the detached controller has not begun within {DETACHED_S:.0f} s; its log ends:\n{said}")
 
 
 def _forecast(project: Project, options: argparse.Namespace) -> int:

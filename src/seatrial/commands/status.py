@@ -16,6 +16,8 @@ from seatrial.project import Project
 from seatrial.rollout_state import Phase, State
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seatrial.adapters.endpoint import Inspection
     from seatrial.adapters.programs import Seen
 
@@ -26,15 +28,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument("--watch", action="store_true", help="go on showing it, until Ctrl-C: in place on a terminal, else what changes")
+    parser.add_argument("--healthy", action="store_true", help="exit 1 unless Envoy has a route and each version in it a server that runs")
 
 
 def run(project: Project, options: argparse.Namespace) -> int:
-    """Print the status; 0, whatever it is."""
+    """Print the status; 0, whatever it is, unless it is asked whether all is well."""
     if getattr(options, "watch", False):
         return _watch(lambda: _now(project), as_json=options.json)
     found = _now(project)
     print(json.dumps(found, indent=2) if options.json else "\n".join(_lines(found)))
-    return 0
+    return 1 if getattr(options, "healthy", False) and not healthy(found) else 0
+
+
+def healthy(found: dict[str, Any]) -> bool:
+    """Whether a status is one of an endpoint that serves: each version that gets traffic has a server that runs."""
+    routed = [one for one in found["variants"] if one["weight"] > 0]
+    return bool(routed) and all(any(process["state"] == "running" for process in one["processes"]) for one in routed)
 
 
 def _now(project: Project) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def changes(looks: Iterator[dict[str, Any]], *, as_json: bool) -> Iterator[str]:
 
 
 def status(project: Project, state: State, seen: Inspection) -> dict[str, Any]:
-    """`{"url", "phase", "variants": [{"role", "version", "digest", "weight", "pids", "processes"}], "rollout", "processes"}`.
+    """`{"url", "phase", "variants": [{"role", "version", "digest", "weight", "pids", "processes"}], "rollout", "processes", "log"}`.
 
     Weights and processes are what runs; phase, roles and rollout are what the journal says.
     """
@@ -103,7 +112,19 @@ def status(project: Project, state: State, seen: Inspection) -> dict[str, Any]:
         ],
         "rollout": None if state.phase is Phase.IDLE else _rollout(Plan.of(rollout), state),
         "processes": _endpoint(seen),
+        "log": _log(project.home / "log"),
     }
+
+
+def _log(folder: Path) -> dict[str, Any]:
+    """`{"lost_rows", "upload"}`: answered rows that no log has, and how far the log is in its store; None where it is not taken to one."""
+    from dataclasses import asdict
+
+    from seatrial.serving.losses import log_losses
+    from seatrial.serving.upload import upload_state
+
+    upload = upload_state(folder)
+    return {"lost_rows": sum(loss.rows for loss in log_losses(folder)), "upload": asdict(upload) if upload else None}
 
 
 def _processes(seen: Inspection, group: str) -> list[dict[str, Any]]:
@@ -131,7 +152,7 @@ def _endpoint(seen: Inspection) -> list[dict[str, Any]]:
     """What the versions need around them; the two that supervisord does not look after have a state and a process id."""
     outside = (("supervisord", seen.supervisord), ("guardian", seen.guardian))
     found: list[dict[str, Any]] = [{"name": name, "state": "running" if pid else "stopped", "pid": pid} for name, pid in outside]
-    return [*found, *(one for group in ("envoy", "watchdog", "controller") for one in _processes(seen, group))]
+    return [*found, *(one for group in ("envoy", "watchdog", "controller", "log-upload") for one in _processes(seen, group))]
 
 
 def _weight(version: int, seen: Inspection) -> int:
@@ -158,6 +179,9 @@ def _rollout(plan: Plan, state: State) -> dict[str, Any]:
         "log_limit": plan.log_limit,
         "simulated": state.simulated,
         "approval": state.approval,
+        "waits": None if state.pause is None else state.pause.reason,
+        "withdrawn": state.pause is not None and state.pause.withdrawn,
+        "grant": None if state.grant is None else {"who": state.grant.who, "reason": state.grant.reason, "until": state.grant.until},
         "reason": state.reason,
     }
 
@@ -175,7 +199,27 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if rollout:
         step = "" if rollout["step"] is None else f"step {rollout['step']}{'' if rollout['step'] == 'mirror' else ' %'}, "
         lines.append(f"  rollout: {step}{rollout['requests']} requests, {rollout['failures']} failures, {rollout['reason']}")
-    return lines
+        lines += _person(rollout)
+    return [*lines, *_log_lines(found["log"])]
+
+
+def _person(rollout: dict[str, Any]) -> Iterator[str]:
+    """What waits for a person, and what one has said."""
+    if rollout["waits"] is not None:
+        where = "; all traffic is on the champion meanwhile" if rollout["withdrawn"] else ""
+        yield f"  waits for a person: {rollout['waits']}{where}"
+    if rollout["grant"] is not None:
+        grant = rollout["grant"]
+        yield f"  approved by {grant['who']}: {grant['reason']} (until {grant['until']})"
+
+
+def _log_lines(log: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the prediction log; nothing where nothing is."""
+    if log["lost_rows"]:
+        yield f"  prediction log: {log['lost_rows']:,} answered rows were lost with servers that were killed (log/losses.jsonl)"
+    upload = log["upload"]
+    if upload is not None and (upload["problem"] or upload["waiting"]):
+        yield f"  prediction log: {upload['waiting']} parts wait for {upload['uri']}{': ' + upload['problem'] if upload['problem'] else ''}"
 
 
 def _around(found: dict[str, Any]) -> list[str]:

@@ -62,10 +62,10 @@ def drill_tools(project: Project, options: argparse.Namespace) -> Tools:
     )
 
 
-def act(project: Project, tools: Tools, command: str) -> int:
-    """One command of an operator; its exit code."""
+def act(project: Project, tools: Tools, command: str, *, retry: bool = False) -> int:
+    """One command of an operator; its exit code. With `retry` a bundle that was sent back gets new evidence."""
     if command == "deploy":
-        done = deploy(project, tools)
+        done = deploy(project, tools, retry="a drill" if retry else None)
         print(done.message, flush=True)
         return done.exit_code
     if command == "tick":
@@ -84,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is that of the command line."""
     parser = argparse.ArgumentParser(prog="python -m seatrial.drill.desk", description=__doc__)
     parser.add_argument("command", choices=("deploy", "rollback", "tick"))
+    parser.add_argument("--retry", action="store_true")
     parser.add_argument("--fault")
     parser.add_argument("--version", type=int)
     parser.add_argument("--when", type=Path, default=Path("never"))
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arm(os.environ)
         project = Project.find(Path.cwd())
-        return act(project, drill_tools(project, options), options.command)
+        return act(project, drill_tools(project, options), options.command, retry=options.retry)
     except KeyboardInterrupt:
         return 130
     except (SeatrialError, FailpointError, OSError) as error:

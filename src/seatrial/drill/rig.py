@@ -34,11 +34,11 @@ from seatrial.control import state_of
 from seatrial.drill.registry import FileRegistry
 from seatrial.errors import EndpointError
 from seatrial.files import locked, pretty_json
-from seatrial.invariants import Allowed, Answer, Places, read_answers, read_records, shares_allowed
+from seatrial.invariants import Allowed, Answer, Places, disagreements, read_answers, read_records, shares_allowed
 from seatrial.journal import journal_path, read_last
 from seatrial.plan import Plan
 from seatrial.project import Project
-from seatrial.rollout_state import State, exposure
+from seatrial.rollout_state import Phase, State, exposure
 from seatrial.verdict import Check, Outcome, Verdict
 
 RATE = 100.0
@@ -132,7 +132,7 @@ class Rig:
         self._stack = stack
         self._sections = {name: msgspec.to_builtins(getattr(project.settings, name)) for name in ("model", "data")}
         self._count = 0
-        self._started: set[int] = set()
+        self._started: dict[int, subprocess.Popen[str]] = {}
         self._kept: dict[str, tuple[int, dict[Path, bytes]]] = {}
         self.gated: dict[str, str] = {}
         self.digests = _copies(load_bundle(project.bundle), self.registry.bundles)
@@ -179,8 +179,9 @@ class Rig:
         """Nothing runs, nothing was ever live, and version 1 is gated."""
         self._forget()
         self.down()
-        for left in (self.home, self.registry.path):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        for left in (self.registry.path, *(self.home.iterdir() if self.home.exists() else ())):
+            if left.name != "runtimes":
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
         self.gate(1)
 
     def release(self) -> None:
@@ -270,9 +271,14 @@ class Rig:
             process = subprocess.Popen(
                 command, cwd=self.root, env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, text=True
             )
-        self._started.add(process.pid)
+        self._started[process.pid] = process
         self._stack.callback(_end, process)
         return process
+
+    def end_all(self) -> None:
+        """End whatever the rig started and did not wait for: after a drill that could not be carried out."""
+        for process in self._started.values():
+            _end(process)
 
     def state(self) -> State:
         """The journal's last state."""
@@ -286,10 +292,21 @@ class Rig:
         return [(dt.datetime.fromisoformat(record.time).timestamp(), state_of(record.state)) for record in found]
 
     def timeline(self) -> list[Allowed]:
-        """What share each digest may have, from record to record."""
-        return [Allowed(since=time, shares=shares_allowed(state, self._weight(state))) for time, state in self.records()]
+        """What share each digest may have, from record to record; on a way back, what it had until the next record says that it has gone.
 
-    def _weight(self, state: State) -> int:
+        How long a way back may take is a promise of its own: a controller that is killed on it leaves it to the next one.
+        """
+        found: list[Allowed] = []
+        for time_, state in self.records():
+            shares = shares_allowed(state, self.weight_of(state))
+            if state.phase is Phase.ROLLING_BACK and found:
+                before = found[-1].shares
+                shares = {digest: max(shares.get(digest, 0.0), before.get(digest, 0.0)) for digest in {*shares, *before}}
+            found.append(Allowed(since=time_, shares=shares))
+        return found
+
+    def weight_of(self, state: State) -> int:
+        """The percent of live traffic that a state gives its challenger."""
         return exposure(Plan.of(self.project.settings.rollout), state)[0]
 
     def places(self) -> Places:
@@ -308,6 +325,10 @@ class Rig:
             alias=self.registry.holder("champion"),
         )
 
+    def agree(self) -> bool:
+        """Whether journal, route file, Envoy and registry say the same at this moment."""
+        return not list(disagreements(self.places()))
+
     def _envoy(self) -> Envoy:
         folder = self.home / "endpoint"
         sockets = recorded_folder(self.home, folder / "sockets") or folder / "no-sockets"
@@ -324,8 +345,8 @@ class Rig:
     def orphans(self) -> list[str]:
         """Commands of processes that are neither the endpoint's, as its supervisord knows it, nor the rig's."""
         found = self.inspect()
-        known = {found.supervisord, found.envoy, *self._started, *(pid for pids in found.variants.values() for pid in pids)}
-        return [command for pid, command in self.processes().items() if pid not in known and "seatrial.watchdog" not in command]
+        known = {found.guardian, found.supervisord, *(one.pid for one in found.programs), *self._started}
+        return [command for pid, command in self.processes().items() if pid not in known]
 
     def locked(self) -> bool:
         """Whether somebody holds the controller's lock."""

@@ -81,6 +81,7 @@ def prepare(rig: Rig) -> None:
 
 def count(rig: Rig, scenarios: Sequence[Scenario] = SCENARIOS, *, action: str = "kill") -> Iterator[Point]:
     """The failpoints that clean runs pass, in order."""
+    rig.plan(**PLAN)
     for scenario in scenarios:
         scenario.start(rig)
         passed = rig.root / f"passed-{scenario.name.replace(' ', '-')}"
@@ -94,6 +95,17 @@ def count(rig: Rig, scenarios: Sequence[Scenario] = SCENARIOS, *, action: str = 
         for name in passed.read_text().split():
             seen[name] += 1
             yield Point(scenario=scenario.name, name=name, nth=seen[name], action=action)
+
+
+def clean_seconds(rig: Rig) -> float:
+    """How long a rollout takes that nothing breaks."""
+    rig.plan(**PLAN)
+    rig.reset()
+    client, began = rig.client(), time.monotonic()
+    rig.deploy()
+    took = time.monotonic() - began
+    client.stop()
+    return took
 
 
 def at_random(number: int, *, seconds: float, seed: int) -> Iterator[Point]:
@@ -126,6 +138,7 @@ def break_at(rig: Rig, point: Point) -> Result:
 
 def _from_the_start(rig: Rig, scenario: Scenario) -> None:
     """What the scenario starts from; where the last run left an endpoint that does not come along, a new one."""
+    rig.plan(**PLAN)
     try:
         scenario.start(rig)
     except EndpointError:

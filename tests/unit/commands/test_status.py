@@ -12,7 +12,8 @@ from seatrial.commands import status as command
 from seatrial.commands.status import status
 from seatrial.plan import Plan
 from seatrial.project import Project
-from seatrial.rollout_state import Counts, Evidence, Phase, Pin, State
+from seatrial.rollout_state import Counts, Evidence, Grant, Pause, Phase, Pin, State
+from seatrial.verdict import Outcome
 
 OLD, NEW = Pin(version=1, digest="sha256:old"), Pin(version=2, digest="sha256:new")
 PARAMS = Path(__file__).parents[3] / "params.yaml"
@@ -33,6 +34,7 @@ def test_before_anything_was_live_it_is_down(project, capsys):
         "variants": [],
         "rollout": None,
         "processes": None,
+        "log": {"lost_rows": 0, "upload": None},
     }
     assert {one["state"] for one in found["processes"]} == {"stopped"}
 
@@ -125,3 +127,41 @@ def test_watching_prints_what_changes_and_nothing_else(project):
     assert len([line for line in lines if "pids: does not run" in line]) == 1
     assert len([line for line in lines if "pids: 10" in line]) == 1
     assert len(list(command.changes(iter([down, down, up, up]), as_json=True))) == 2
+
+
+def serving(state):
+    programs = (program(state, group="version-1", name="version-1-0", pid=10),)
+    route = Route(champion=1)
+    return Inspection(supervisord=1, envoy=2, variants={1: (10,)}, states={1: ("RUNNING",)}, route=route, programs=programs)
+
+
+@pytest.mark.parametrize(("seen", "code"), [(serving("running"), 0), (serving("backoff"), 1), (Inspection(), 1)])
+def test_whether_all_is_well_is_an_exit_code(project, monkeypatch, seen, code):
+    monkeypatch.setattr(command, "_now", lambda project: status(project, State(champion=OLD), seen))
+    assert command.run(project, Namespace(json=True, healthy=True)) == code
+    assert command.run(project, Namespace(json=True, healthy=False)) == 0
+
+
+def test_who_waits_for_whom_is_shown(project):
+    grant = Grant(bundle="sha256:new", gate="g", environment="local", who="ada", reason="looked at it", until="2026-11-24", nonce="n")
+    held = State(
+        champion=OLD, challenger=NEW, phase=Phase.CANARY, pause=Pause(reason="5 %: 9 of 10 failed", outcome=Outcome.FAIL), grant=grant
+    )
+    text = "\n".join(command._lines(status(project, held, Inspection())))
+    assert "waits for a person: 5 %: 9 of 10 failed; all traffic is on the champion meanwhile" in text
+    assert "approved by ada: looked at it (until 2026-11-24)" in text
+    assert "waits for" not in "\n".join(
+        command._lines(status(project, State(champion=OLD, challenger=NEW, phase=Phase.CANARY), Inspection()))
+    )
+
+
+def test_a_log_that_is_not_in_its_store_is_shown(project):
+    folder = project.home / "log"
+    folder.mkdir(parents=True)
+    said = {"uri": "s3://bucket/log", "done": None, "waiting": 7, "problem": "the bucket does not answer"}
+    (folder / ".upload.json").write_text(json.dumps(said))
+    found = status(project, State(champion=OLD), Inspection())
+    assert found["log"] == {"lost_rows": 0, "upload": said}
+    assert "  prediction log: 7 parts wait for s3://bucket/log: the bucket does not answer" in command._lines(found)
+    (folder / ".upload.json").write_text(json.dumps({**said, "waiting": 0, "problem": None}))
+    assert not [line for line in command._lines(status(project, State(champion=OLD), Inspection())) if "prediction log" in line]
