@@ -1,113 +1,124 @@
-"""Under load: 100 weight moves, one full rollout with its promotion, one rollback; how many answers were not 2xx."""
+"""Under load: weight moves, ways back as the client sees them, and what a controller costs while it waits (`-- --moves N --ways N`).
+
+A scratch endpoint with the sample's bundle, as `nox -s drill` uses it: real Envoy, supervisord, servers and controllers; the registry
+is a file. The client asks 200 times a second by a schedule, whatever the answers take.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import tempfile
-import threading
+import argparse
+import os
 import time
-from collections import Counter
-from pathlib import Path
 
-from benchmarks._common import clone, free_port, nox_command, plain_environment, table, timed, use_port
+from benchmarks._common import ROOT, median
+from benchmarks._figures import Figure, show
+from seatrial.adapters.endpoint import Route
+from seatrial.drill.drills import FIRM, Scene
+from seatrial.drill.rig import Rig, rig
+from seatrial.project import Project
 
 RATE = 200.0
-MOVES = 100
-SESSIONS = ["-s", "validate", "train", "gate", "deploy"]
-
-
-class Load:
-    """An open-loop client in a thread: one request every 1/RATE s until it is told to stop."""
-
-    def __init__(self, port: int, body: bytes) -> None:
-        """Send `body` to the endpoint on `port`."""
-        self.url = f"http://127.0.0.1:{port}/invocations"
-        self.body = body
-        self.statuses: Counter[str] = Counter()
-        self.versions: Counter[str] = Counter()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-
-    def __enter__(self) -> Load:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    async def _run(self) -> None:
-        import aiohttp
-
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
-            start, sent, calls = time.perf_counter(), 0, set()
-            while not self._stop.is_set():
-                await asyncio.sleep(max(0.0, start + sent / RATE - time.perf_counter()))
-                call = asyncio.ensure_future(self._call(session))
-                calls.add(call)
-                call.add_done_callback(calls.discard)
-                sent += 1
-            await asyncio.gather(*calls)
-
-    async def _call(self, session: object) -> None:
-        import aiohttp
-
-        assert isinstance(session, aiohttp.ClientSession)
-        try:
-            async with session.post(self.url, data=self.body, headers={"content-type": "application/json"}) as answer:
-                await answer.read()
-                self.statuses["2xx" if answer.ok else str(answer.status)] += 1
-                self.versions[answer.headers.get("x-seatrial-version", "none")] += 1
-        except aiohttp.ClientError as error:
-            self.statuses[type(error).__name__] += 1
+WAITED_S = 20.0
+TICKS = 50
+AT_50 = {**FIRM, "steps": [50, 100]}
 
 
 def main() -> None:
-    """Release, roll out and roll back a second version, then move weights, each under load."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, env, port = clone(Path(scratch)), plain_environment(), free_port()
-        use_port(folder, port)
-        try:
-            timed([*nox_command(), *SESSIONS], cwd=folder, env=env)
-            body = json.dumps({"dataframe_records": [json.loads((folder / "artifacts/model/golden.json").read_text())[0]["row"]]}).encode()
-            rows = [_rollout(folder, env, port, body), _rollback(folder, env, port, body), _moves(folder, env, port, body)]
-        finally:
-            timed([*nox_command(), "-s", "down"], cwd=folder, env=env, expect=None)
-    table(f"Under {RATE:.0f} requests/s", ["what", "requests", "not 2xx", "by version", "seconds"], rows)
-    if any(row[2] != "0" for row in rows):
-        raise SystemExit("some answers were not 2xx")
+    """Measure, print one table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--moves", type=int, default=1000)
+    options.add_argument("--ways", type=int, default=50)
+    asked = options.parse_args()
+    with rig(Project.find(ROOT, env=dict(os.environ))) as made:
+        made.plan(**AT_50)
+        made.release()
+        figures = [*_moves(made, asked.moves), *_cost(made), *_ticks(made), *_ways_back(made, asked.ways)]
+    show(f"under {RATE:.0f} requests/s", figures)
+    if any(figure.met is False for figure in figures):
+        raise SystemExit("a figure missed its target")
 
 
-def _rollout(folder: Path, env: dict[str, str], port: int, body: bytes) -> list[str]:
-    params = folder / "params.yaml"
-    params.write_text(params.read_text().replace("max_iter: 150", "max_iter: 180"))
-    timed([*nox_command(), "-s", "train", "gate"], cwd=folder, env=env)
-    with Load(port, body) as load:
-        seconds = timed([*nox_command(), "-s", "deploy"], cwd=folder, env=env)
-    return _row("rollout with promotion", load, seconds)
-
-
-def _rollback(folder: Path, env: dict[str, str], port: int, body: bytes) -> list[str]:
-    with Load(port, body) as load:
-        time.sleep(1)
-        seconds = timed([*nox_command(), "-s", "rollback"], cwd=folder, env=env)
-        time.sleep(1)
-    return _row("rollback", load, seconds)
-
-
-def _moves(folder: Path, env: dict[str, str], port: int, body: bytes) -> list[str]:
+def _moves(made: Rig, moves: int) -> list[Figure]:
     """Both versions run; the challenger's weight goes 5, 10, … 95, 5, …"""
-    script = Path(__file__).parent / "_moves.py"
-    with Load(port, body) as load:
-        seconds = timed([str(folder / ".venv/bin/python"), str(script), str(MOVES)], cwd=folder, env=env)
-    return _row(f"{MOVES} weight moves", load, seconds)
+    made.reset()
+    endpoint = made.endpoint
+    made.run_both()
+    client, taken = made.client(RATE), []
+    for move in range(moves):
+        began = time.perf_counter()
+        endpoint.route(Route(champion=1, challenger=2, weight=5 * (move % 19 + 1)))
+        taken.append(1000 * (time.perf_counter() - began))
+    endpoint.route(made.champion)
+    traffic = client.stop()
+    return [
+        Figure(name=f"{moves:,} weight moves: requests", value=float(len(traffic.sent))),
+        Figure(name="not 2xx", value=float(traffic.harmed), high=0),
+        Figure(name="one move until Envoy confirms it, median", value=median(taken), unit="ms"),
+        Figure(name="largest", value=max(taken), unit="ms"),
+    ]
 
 
-def _row(what: str, load: Load, seconds: float) -> list[str]:
-    bad = sum(count for status, count in load.statuses.items() if status != "2xx")
-    versions = ", ".join(f"{version}: {count:,}" for version, count in sorted(load.versions.items()))
-    return [what, f"{load.statuses.total():,}", str(bad), versions, f"{seconds:.1f}"]
+def _cost(made: Rig) -> list[Figure]:
+    """The controller's processor time and memory while a step waits."""
+    import psutil
+
+    scene = Scene(made, plan=AT_50)
+    scene.begin(50)
+    process = psutil.Process(scene.controller.pid)
+    before, began = sum(process.cpu_times()[:2]), time.monotonic()
+    time.sleep(WAITED_S)
+    share = (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
+    memory = process.memory_info().rss / 1e6
+    made.control("rollback").wait()
+    scene.end(safe_s=None)
+    return [
+        Figure(name="controller while it waits, of one core", value=100 * share, unit="%", high=2),
+        Figure(name="controller's memory", value=memory, unit="MB", high=120),
+    ]
+
+
+def _ticks(made: Rig) -> list[Figure]:
+    """One tick after the other from this process, as `seatrial tick` does one: lock, load, observe, decide, save, act."""
+    from seatrial.commands.tick import tick
+    from seatrial.drill.desk import plain_tools
+
+    scene = Scene(made, plan=AT_50 | {"lease_s": 60})
+    scene.begin(50)
+    scene.controller.signal(9)
+    scene.controller.wait()
+    taken = []
+    for _ in range(TICKS):
+        began = time.perf_counter()
+        tick(made.project, plain_tools(made.project))
+        taken.append(1000 * (time.perf_counter() - began))
+        time.sleep(0.05)
+    made.control("rollback").wait()
+    scene.client.stop()
+    taken.sort()
+    return [
+        Figure(name=f"a tick, median of {TICKS}", value=median(taken), unit="ms", high=50),
+        Figure(name="a tick, 95th percentile", value=taken[int(0.95 * TICKS)], unit="ms"),
+    ]
+
+
+def _ways_back(made: Rig, ways: int) -> list[Figure]:
+    """From the decision in the journal to the last request that the challenger was given; and from the command to that."""
+    decided, asked, harmed = [], [], 0
+    for _ in range(ways):
+        scene = Scene(made, plan=AT_50)
+        scene.begin(50)
+        said = time.time()
+        made.control("rollback").wait()
+        happened = scene.end(safe_s=None)
+        last = max((answer.sent for answer in scene.client.seen() if answer.version == "2"), default=said)
+        decided.append(max(0.0, last - scene.moment - (happened.detected_s or 0.0)))
+        asked.append(max(0.0, last - said))
+        harmed += happened.harmed
+    return [
+        Figure(name=f"decision to 0 % as the client sees it, largest of {ways}", value=max(decided), unit="s", high=1),
+        Figure(name="command to 0 %, largest", value=max(asked), unit="s", high=2),
+        Figure(name="requests without a 2xx in all of them", value=float(harmed), high=0),
+    ]
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def _shift(step: Step, pairs: Pairs, ceiling: float) -> Finding:
     """The distance of distributions: surely above where it is so by more than chance explains."""
     if pairs.shift is None or not math.isfinite(pairs.shift):
         return Finding(outcome=Outcome.INCONCLUSIVE, words=f"{step.name}: the probabilities could not be compared")
-    words = f"{step.name}: probabilities differ from the champion's by {pairs.shift:.3f} (Kolmogorov-Smirnov, allowed {ceiling:g})"
+    words = f"{step.name}: probabilities differ from the champion's by {pairs.shift:.3f} (Lévy distance, allowed {ceiling:g})"
     if pairs.shift - pairs.slack > ceiling:
         return Finding(outcome=Outcome.FAIL, words=words)
     return Finding(outcome=Outcome.PASS if pairs.shift <= ceiling else Outcome.INCONCLUSIVE, words=words)

@@ -22,7 +22,7 @@ class Ceilings:
     """The largest acceptable values; None is not asked about.
 
     `increase`, `slow`, `broken`: how much larger the challenger's share of failed, slow, broken answers may be. `latency_ratio`:
-    its 95th percentile of time over the champion's. `shift`: the Kolmogorov-Smirnov distance of its probabilities from the
+    its 95th percentile of time over the champion's. `shift`: the Lévy distance of its probabilities from the
     champion's. `disagreement`: the share of mirrored requests that get another label.
     """
 

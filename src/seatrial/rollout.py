@@ -17,7 +17,7 @@ from seatrial.verdict import Outcome
 
 __all__ = ["Action", "Decision", "advance", "log_e"]
 
-TICK_S = 0.2
+TICK_S = 0.25
 
 
 class Action(StrEnum):

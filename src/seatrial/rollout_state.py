@@ -100,7 +100,7 @@ class Smoke:
 class Pairs:
     """Answers of both versions beside each other: how many of the challenger's, how many got another label than the champion's.
 
-    `shift` is the Kolmogorov-Smirnov distance between their probabilities, `slack` how much of it chance alone explains.
+    `shift` is the Lévy distance between their probabilities, `slack` how much of it chance alone explains.
     """
 
     asked: int

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seatrial.probes import TOLERANCE, chance_distance, compare_answered, compare_answers, compare_mirrored, distance, smoke_test
 from seatrial.rollout_state import Pairs, Pin
@@ -94,12 +96,42 @@ def test_one_side_without_answers_is_a_missing_signal(tmp_path, variant):
     assert compare_answered(tmp_path, 1, 2, since=2, begun=2) == Pairs(asked=0, differing=0)
 
 
-def test_the_distance_is_scipy_s_and_none_without_numbers():
+def within(one, other, e):
+    """The definition, asked where the distribution functions jump, and just beside."""
+
+    def share(sample, x):
+        return np.mean(np.asarray(sample) <= x)
+
+    jumps = [x + d + s for x in (*one, *other) for d in (-e, 0.0, e) for s in (-1e-9, 0.0, 1e-9)]
+    return all(share(one, x - e) - e <= share(other, x) + 1e-12 and share(other, x) <= share(one, x + e) + e + 1e-12 for x in jumps)
+
+
+@settings(deadline=None)
+@given(
+    one=st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=1, max_size=6),
+    other=st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=1, max_size=6),
+)
+def test_the_distance_is_the_least_that_keeps_the_definition(one, other):
     from scipy.stats import ks_2samp
 
+    found = distance(np.array(one), np.array(other))
+    assert found <= ks_2samp(one, other).statistic + 1e-9
+    assert within(one, other, found + 2e-6)
+    assert found == 0 or not within(one, other, found - 1e-3)
+    assert distance(np.array(other), np.array(one)) == pytest.approx(found, abs=2e-6)
+
+
+def test_one_row_asked_again_and_again_is_no_shift_where_its_answer_hardly_moves():
     draw = np.random.default_rng(3)
-    one, other = draw.beta(2, 5, 700), draw.beta(2, 4, 450)
-    assert distance(one, other) == pytest.approx(ks_2samp(one, other).statistic, abs=1e-12)
+    others = draw.beta(2, 5, 500)
+    before, after = (np.concatenate([others, np.full(500, answer)]) for answer in (0.61, 0.612))
+    assert distance(before, after) == pytest.approx(0.002, abs=1e-3)
+    assert distance(before, np.concatenate([others, np.full(500, 0.95)])) > 0.2
+
+
+def test_without_numbers_there_is_no_distance():
+    one = np.random.default_rng(3).random(7)
+    assert distance(one, one) == 0.0
     assert distance(one, np.array([])) is None
     assert distance(one, np.array([0.5, math.nan])) is None
 

@@ -53,9 +53,11 @@ class Parts:
 
     def envoy_process(self) -> Process | None:
         """Envoy's process where it runs."""
-        if self.supervisor.pid() is None:
+        try:
+            processes = self.supervisor.processes()
+        except EndpointError:
             return None
-        return next((one for one in self.supervisor.processes() if one.group == ENVOY and one.pid), None)
+        return next((one for one in processes if one.group == ENVOY and one.pid), None)
 
     @property
     def access(self) -> Path:

@@ -141,7 +141,7 @@ class Envoy:
     def strange(self) -> bool:
         """Whether a file on disk is not the last confirmed one: Envoy goes on without it, but could not start again."""
         files = (self._stored(name) for name in (LISTENERS, CLUSTERS, ROUTES))
-        return any(envoy.file_version(stored) != envoy.file_version(good) for stored, good in files)
+        return any(stored != good for stored, good in files)
 
     def heal(self) -> bool:
         """Put back the last confirmed file where the one on disk is torn, or is not what Envoy has live; gives whether one was."""

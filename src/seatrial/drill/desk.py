@@ -39,6 +39,11 @@ class JumpingClock(SystemClock):
         return (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=jump)).isoformat(timespec="milliseconds")
 
 
+def plain_tools(project: Project) -> Tools:
+    """The real tools, but for the registry; nothing goes wrong."""
+    return drill_tools(project, argparse.Namespace(fault=None, version=None, when=Path("never"), jump=0.0))
+
+
 def drill_tools(project: Project, options: argparse.Namespace) -> Tools:
     """The real tools, but for the registry, and what the options ask to go wrong."""
     settings = project.settings

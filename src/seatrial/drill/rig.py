@@ -231,6 +231,13 @@ class Rig:
     def _variants(self, numbers: set[int]) -> tuple[Variant, ...]:
         return tuple(Variant(version=number, digest=self.digests[number - 1], bundle=self._folder(number)) for number in sorted(numbers))
 
+    def run_both(self) -> None:
+        """Start version 2 beside version 1, without a controller."""
+        store = self._folder(2)
+        if not store.exists():
+            shutil.copytree(self.registry.bundles / "2", store)
+        self.endpoint.ensure(self._variants({1, 2}))
+
     def down(self) -> None:
         """Stop the endpoint."""
         with suppress(EndpointError):
