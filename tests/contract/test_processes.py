@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from seatrial.adapters.endpoint import LocalEndpoint, Route, Variant, inspect
+from seatrial.adapters.parts import recorded_parts
 from seatrial.adapters.sockets import recorded_folder
-from seatrial.adapters.supervisor import alive, command_line, wait_until
+from seatrial.adapters.supervisor import Program, alive, command_line, wait_until
+from seatrial.adapters.supervisor_files import LOG_BYTES
 from seatrial.control import state_of
 from seatrial.guardian import guardian_pid, start_guardian
 from seatrial.journal import controller, journal_path, read_last
@@ -168,6 +170,20 @@ def test_down_leaves_nothing_also_while_supervisord_is_being_restarted(serving, 
             probe.bind(("127.0.0.1", port))
     time.sleep(1.5)
     assert not processes_of(home)
+
+
+def test_what_a_program_prints_is_kept_in_files_of_bounded_size(serving, home):
+    folder, code = home / "endpoint/logs", "import time\nfor _ in range(22): print('x' * 2**20, flush=True)\ntime.sleep(60)"
+    parts = recorded_parts(home)
+    chatty = Program(name="chatty", command=(sys.executable, "-c", code), log=folder / "chatty.log")
+    parts.supervisor.add("chatty", (chatty,), priority=1)
+    try:
+        assert wait_until(lambda: (folder / "chatty.log.2").exists(), PATIENCE)
+        sizes = {path.name: path.stat().st_size for path in folder.glob("chatty.log*")}
+        assert set(sizes) == {"chatty.log", "chatty.log.1", "chatty.log.2"}
+        assert max(sizes.values()) <= LOG_BYTES + 2**20
+    finally:
+        parts.supervisor.remove("chatty")
 
 
 def test_a_removed_state_folder_ends_the_guardian(serving, home):

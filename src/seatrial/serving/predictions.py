@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
-from seatrial.files import write_atomic
 from seatrial.serving.compaction import compact, superseded
+from seatrial.serving.log_parts import SLICE_ROWS, Entry, LogSettings, LogWriter, own_name
 from seatrial.serving.losses import Counters, opened, settle, told
 
 if TYPE_CHECKING:
@@ -32,46 +30,17 @@ if TYPE_CHECKING:
 
     from seatrial.serving.log_store import LogStore
 
+__all__ = ["Entry", "LogSettings", "PredictionLog", "own_name", "parts", "read_log", "remove_old_parts"]
+
 OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated", "id", "label", "probability", "latency_ms")
 HOUSEKEEPING_SECONDS = 600
 DAY_MICROSECONDS = 86_400_000_000
 READ_TRIES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSettings:
-    """When the log is written, what stays out of it, and how much may wait in memory.
-
-    `sample` is the share of requests that are kept, chosen by their id: a mirrored request is kept where its original is.
-    `drop` names inputs of the model or its id column; a name that this bundle does not have is ignored, because an older
-    version must start with the same settings.
-    """
-
-    folder: Path
-    flush_seconds: float = 1.0
-    flush_rows: int = 5000
-    keep_days: int = 30
-    sample: float = 1.0
-    drop: tuple[str, ...] = ()
-    max_rows: int = 100_000
-    max_bytes: int = 64 * 2**20
-
-
-@dataclass(slots=True, kw_only=True)
-class Entry:
-    """One answered request: `values` and `ids` as in Rows, `time` in microseconds since 1970, `size` the body's bytes."""
-
-    request_id: str
-    time: int
-    variant: str
-    simulated: bool
-    count: int
-    values: Iterable[Sequence[Any]]
-    ids: Sequence[str | None]
-    labels: Sequence[str]
-    probabilities: Sequence[float]
-    latency_ms: float
-    size: int
+LONGEST_PAUSE = 0.005
+SPREAD = 0.3
+"""The share of flush_seconds over which that work is spread."""
 
 
 class PredictionLog:
@@ -87,13 +56,13 @@ class PredictionLog:
         self._counters = Counters()
         self._resources = ExitStack()
         self._kept_below = None if settings.sample >= 1 else int(settings.sample * 2**32)
-        self._writer = _Writer(settings, manifest, version=version, digest=digest)
+        self._writer = LogWriter(settings, manifest, version=version, digest=digest)
         self._clock = clock
         self._entries: deque[Entry] = deque()
         # Each counter has one thread that writes it, so that no lock is needed: what waits is the difference.
         self._rows_in = self._rows_out = self._bytes_in = self._bytes_out = 0
         self._wake = threading.Event()
-        self._closing = False
+        self._ending = threading.Event()
         self._complained = False
         self._next_housekeeping = 0.0
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -136,24 +105,26 @@ class PredictionLog:
 
     def close(self) -> None:
         """Write what waits and stop the thread."""
-        self._closing = True
+        self._ending.set()
         self._wake.set()
         self._thread.join()
         self._resources.close()
         self._settle()
 
-    def flush(self) -> None:
-        """Write what waits now (called by the thread; tests without one call it too)."""
+    def flush(self, *, spread: float = 0.0) -> None:
+        """Write what waits now (called by the thread; tests without one call it too), the work spread over at most so many seconds."""
         entries = [self._entries.popleft() for _ in range(len(self._entries))]
+        slices = sum(entry.count for entry in entries) // SLICE_ROWS + 1
+        pause = min(LONGEST_PAUSE, spread / slices)
         for _, part in groupby(entries, key=lambda entry: entry.time // DAY_MICROSECONDS):
-            self._write(list(part))
+            self._write(list(part), pause)
         self._rows_out += sum(entry.count for entry in entries)
         self._bytes_out += sum(entry.size for entry in entries)
 
-    def _write(self, entries: list[Entry]) -> None:
+    def _write(self, entries: list[Entry], pause: float) -> None:
         rows = sum(entry.count for entry in entries)
         try:
-            self._writer.write(entries, self._counters)
+            self._writer.write(entries, self._counters, rest=lambda: self._ending.wait(pause))
             self.written += rows
             self._complained = False
         except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
@@ -173,12 +144,16 @@ class PredictionLog:
         self._settle()
         import pyarrow.parquet  # noqa: F401 - now, after the server became ready and before anything waits to be written
 
-        closing = False
+        closing, took = False, 0.0
+        # What is being written was answered before, and is lost with it: together they are no older than flush_seconds.
+        spread = SPREAD * self.settings.flush_seconds
         while not closing:
-            self._wake.wait(self.settings.flush_seconds)
+            self._wake.wait(max(0.0, self.settings.flush_seconds - spread - took))
             self._wake.clear()
-            closing = self._closing  # read before the flush, so that the last one takes everything
-            self.flush()
+            closing = self._ending.is_set()  # read before the flush, so that the last one takes everything
+            began = time.monotonic()
+            self.flush(spread=spread)
+            took = time.monotonic() - began
             self._keep_house()
 
     def _keep_house(self) -> None:
@@ -196,80 +171,6 @@ class PredictionLog:
                 compact(day, now=now)
             except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
                 print(f"prediction log: the parts of {day.name} are not merged: {error}", file=sys.stderr, flush=True)
-
-
-class _Writer:
-    """Turns entries into parts."""
-
-    def __init__(self, settings: LogSettings, manifest: Manifest, *, version: str, digest: str) -> None:
-        self.failed = 0
-        self.version = version
-        self.run = f"{version}-{os.getpid()}-{os.urandom(6).hex()}"
-        self._folder = settings.folder
-        self._digest = digest
-        self._sequence = 0
-        self._inputs = [(at, column.name, column.type) for at, column in enumerate(manifest.inputs) if column.name not in settings.drop]
-        self._keep_id = "id" not in settings.drop and manifest.id not in settings.drop
-        self._taken = frozenset(column.name for column in manifest.inputs)
-
-    def write(self, entries: list[Entry], counters: Counters) -> None:
-        """Write one part with the rows of all entries, which lie on one day (UTC)."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.table(self._columns(entries)), sink, compression="zstd")
-        day = dt.datetime.fromtimestamp(entries[0].time / 1e6, dt.UTC).date()
-        # A process id comes back after a reboot, and in a container at every start: `run` never does.
-        name = f"date={day.isoformat()}/{self.run}-{self._sequence:06d}.parquet"
-        self._sequence += 1
-        counters.writing(name, sum(entry.count for entry in entries), len(entries))
-        write_atomic(self._folder / name, sink.getvalue())
-        counters.wrote()
-
-    def _columns(self, entries: list[Entry]) -> dict[str, Any]:
-        import pyarrow as pa
-
-        def repeated(field: str) -> list[Any]:
-            return [value for entry in entries for value in [getattr(entry, field)] * entry.count]
-
-        def joined(field: str) -> list[Any]:
-            return [value for entry in entries for value in getattr(entry, field)]
-
-        rows = sum(entry.count for entry in entries)
-        own = {
-            "request_id": pa.array(repeated("request_id"), pa.string()),
-            "time": pa.array(repeated("time"), pa.timestamp("us", tz="UTC")),
-            "version": pa.repeat(pa.scalar(self.version, pa.string()), rows),
-            "digest": pa.repeat(pa.scalar(self._digest, pa.string()), rows),
-            "variant": pa.array(repeated("variant"), pa.string()),
-            "simulated": pa.array(repeated("simulated"), pa.bool_()),
-            "id": pa.array(joined("ids") if self._keep_id else [None] * rows, pa.string()),
-            "label": pa.array(joined("labels"), pa.string()),
-            "probability": pa.array(joined("probabilities"), pa.float64()),
-            "latency_ms": pa.array(repeated("latency_ms"), pa.float64()),
-        }
-        values = list(zip(*joined("values"), strict=True)) or [()] * len(self._taken)
-        inputs = {name: _array(kind, values[at]) for at, name, kind in self._inputs}
-        return {own_name(name, self._taken): column for name, column in own.items()} | inputs
-
-
-def own_name(name: str, inputs: Iterable[str]) -> str:
-    """The log's name for one of its own columns: another one where an input of the model is called so."""
-    return f"seatrial_{name}" if name in inputs else name
-
-
-def _array(kind: str, values: Sequence[Any]) -> Any:
-    """One input as an array: JSON may say 1.0 for an integer and 1 for true."""
-    import pyarrow as pa
-
-    if kind == "integer":
-        return pa.array([None if value is None else int(value) for value in values], pa.int64())
-    if kind == "boolean":
-        return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
-    if kind == "number":
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    return pa.array(values, pa.string())
 
 
 def remove_old_parts(folder: Path, *, today: dt.date, keep_days: int) -> None:

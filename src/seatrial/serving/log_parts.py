@@ -1,0 +1,149 @@
+"""The prediction log's parts: answered requests become Arrow arrays a few at a time, and a Parquet file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.bundle import Manifest
+from seatrial.files import write_atomic
+from seatrial.serving.losses import Counters
+
+SLICE_ROWS = 64
+"""So many rows are made into arrays at once: less than a millisecond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """When the log is written, what stays out of it, and how much may wait in memory.
+
+    `sample` is the share of requests that are kept, chosen by their id: a mirrored request is kept where its original is.
+    `drop` names inputs of the model or its id column; a name that this bundle does not have is ignored, because an older
+    version must start with the same settings.
+    """
+
+    folder: Path
+    flush_seconds: float = 1.0
+    flush_rows: int = 5000
+    keep_days: int = 30
+    sample: float = 1.0
+    drop: tuple[str, ...] = ()
+    max_rows: int = 100_000
+    max_bytes: int = 64 * 2**20
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One answered request: `values` and `ids` as in Rows, `time` in microseconds since 1970, `size` the body's bytes."""
+
+    request_id: str
+    time: int
+    variant: str
+    simulated: bool
+    count: int
+    values: Iterable[Sequence[Any]]
+    ids: Sequence[str | None]
+    labels: Sequence[str]
+    probabilities: Sequence[float]
+    latency_ms: float
+    size: int
+
+
+class LogWriter:
+    """Turns entries into parts."""
+
+    def __init__(self, settings: LogSettings, manifest: Manifest, *, version: str, digest: str) -> None:
+        self.failed = 0
+        self.version = version
+        self.run = f"{version}-{os.getpid()}-{os.urandom(6).hex()}"
+        self._folder = settings.folder
+        self._digest = digest
+        self._sequence = 0
+        self._inputs = [(at, column.name, column.type) for at, column in enumerate(manifest.inputs) if column.name not in settings.drop]
+        self._keep_id = "id" not in settings.drop and manifest.id not in settings.drop
+        self._taken = frozenset(column.name for column in manifest.inputs)
+
+    def write(self, entries: list[Entry], counters: Counters, *, rest: Callable[[], object]) -> None:
+        """Write one part with the rows of all entries, which lie on one day (UTC).
+
+        Making arrays of Python's objects holds the interpreter, and every request under way with it: a few rows at a time, and a
+        `rest` between them, instead of tens of milliseconds at once.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        batches = []
+        for some in _slices(entries):
+            batches.append(pa.RecordBatch.from_pydict(self._columns(some)))
+            rest()
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_batches(batches), sink, compression="zstd")
+        day = dt.datetime.fromtimestamp(entries[0].time / 1e6, dt.UTC).date()
+        # A process id comes back after a reboot, and in a container at every start: `run` never does.
+        name = f"date={day.isoformat()}/{self.run}-{self._sequence:06d}.parquet"
+        self._sequence += 1
+        counters.writing(name, sum(entry.count for entry in entries), len(entries))
+        write_atomic(self._folder / name, sink.getvalue())
+        counters.wrote()
+
+    def _columns(self, entries: list[Entry]) -> dict[str, Any]:
+        import pyarrow as pa
+
+        def repeated(field: str) -> list[Any]:
+            return [value for entry in entries for value in [getattr(entry, field)] * entry.count]
+
+        def joined(field: str) -> list[Any]:
+            return [value for entry in entries for value in getattr(entry, field)]
+
+        rows = sum(entry.count for entry in entries)
+        own = {
+            "request_id": pa.array(repeated("request_id"), pa.string()),
+            "time": pa.array(repeated("time"), pa.timestamp("us", tz="UTC")),
+            "version": pa.repeat(pa.scalar(self.version, pa.string()), rows),
+            "digest": pa.repeat(pa.scalar(self._digest, pa.string()), rows),
+            "variant": pa.array(repeated("variant"), pa.string()),
+            "simulated": pa.array(repeated("simulated"), pa.bool_()),
+            "id": pa.array(joined("ids") if self._keep_id else [None] * rows, pa.string()),
+            "label": pa.array(joined("labels"), pa.string()),
+            "probability": pa.array(joined("probabilities"), pa.float64()),
+            "latency_ms": pa.array(repeated("latency_ms"), pa.float64()),
+        }
+        values = list(zip(*joined("values"), strict=True)) or [()] * len(self._taken)
+        inputs = {name: _array(kind, values[at]) for at, name, kind in self._inputs}
+        return {own_name(name, self._taken): column for name, column in own.items()} | inputs
+
+
+def _slices(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """The entries in order, a few rows at a time; one with many rows is a slice of its own."""
+    found: list[Entry] = []
+    rows = 0
+    for entry in entries:
+        found.append(entry)
+        rows += entry.count
+        if rows >= SLICE_ROWS:
+            yield found
+            found, rows = [], 0
+    if found:
+        yield found
+
+
+def own_name(name: str, inputs: Iterable[str]) -> str:
+    """The log's name for one of its own columns: another one where an input of the model is called so."""
+    return f"seatrial_{name}" if name in inputs else name
+
+
+def _array(kind: str, values: Sequence[Any]) -> Any:
+    """One input as an array: JSON may say 1.0 for an integer and 1 for true."""
+    import pyarrow as pa
+
+    if kind == "integer":
+        return pa.array([None if value is None else int(value) for value in values], pa.int64())
+    if kind == "boolean":
+        return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
+    if kind == "number":
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    return pa.array(values, pa.string())
