@@ -124,7 +124,7 @@ class PredictionLog:
     def _write(self, entries: list[Entry], pause: float) -> None:
         rows = sum(entry.count for entry in entries)
         try:
-            self._writer.write(entries, self._counters, rest=lambda: self._ending.wait(pause))
+            self._writer.write(entries, self._counters, rest=lambda: self._rest(pause))
             self.written += rows
             self._complained = False
         except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
@@ -132,6 +132,11 @@ class PredictionLog:
             if not self._complained:
                 print(f"prediction log: {rows} rows lost, cannot write in {self.settings.folder}: {error}", file=sys.stderr, flush=True)
             self._complained = True
+
+    def _rest(self, seconds: float) -> None:
+        """Let requests go first, unless so many rows wait that memory is the greater trouble."""
+        if self._rows_in - self._rows_out < 2 * self.settings.flush_rows:
+            self._ending.wait(seconds)
 
     def _settle(self) -> None:
         """Say what servers that were killed have lost, and what this one has lost once it ended."""
