@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class LogSettings:
 
     folder: Path
     flush_seconds: float = 1.0
-    flush_rows: int = 5000
+    flush_rows: int = 2000
     keep_days: int = 30
     sample: float = 1.0
     drop: tuple[str, ...] = ()
@@ -55,6 +55,16 @@ class Entry:
     size: int
 
 
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """A part that is being made: its day (since 1970, UTC), its pieces as Arrow's record batches, and how much they hold."""
+
+    day: int
+    entries: int = 0
+    rows: int = 0
+    pieces: list[Any] = field(default_factory=list)
+
+
 class LogWriter:
     """Turns entries into parts."""
 
@@ -69,29 +79,33 @@ class LogWriter:
         self._keep_id = "id" not in settings.drop and manifest.id not in settings.drop
         self._taken = frozenset(column.name for column in manifest.inputs)
 
-    def write(self, entries: list[Entry], counters: Counters, *, rest: Callable[[], object]) -> None:
-        """Write one part with the rows of all entries, which lie on one day (UTC).
+    def add(self, part: Part, entries: list[Entry]) -> None:
+        """Make the rows of some entries a piece of a part.
 
-        Making arrays of Python's objects holds the interpreter, and every request under way with it: a few rows at a time, and a
-        `rest` between them, instead of tens of milliseconds at once.
+        That holds the interpreter, and every request under way with it, and so does letting go of thousands of entries: therefore
+        a few at a time.
         """
+        part.entries += len(entries)
+        part.rows += sum(entry.count for entry in entries)
+        import pyarrow as pa
+
+        part.pieces.append(pa.RecordBatch.from_pydict(self._columns(entries)))
+
+    def write(self, part: Part, counters: Counters) -> None:
+        """Write a part's file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        batches = []
-        for some in _slices(entries):
-            batches.append(pa.RecordBatch.from_pydict(self._columns(some)))
-            rest()
-        table = pa.Table.from_batches(batches).combine_chunks()  # many small chunks take Parquet three times as long
+        table = pa.Table.from_batches(part.pieces).combine_chunks()  # many small chunks take Parquet three times as long
         named = {own_name(name, self._taken) for name in UNIQUE}
         repeating = [field.name for field in table.schema if pa.types.is_string(field.type) and field.name not in named]
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", use_dictionary=repeating)
-        day = dt.datetime.fromtimestamp(entries[0].time / 1e6, dt.UTC).date()
+        day = dt.date(1970, 1, 1) + dt.timedelta(days=part.day)
         # A process id comes back after a reboot, and in a container at every start: `run` never does.
         name = f"date={day.isoformat()}/{self.run}-{self._sequence:06d}.parquet"
         self._sequence += 1
-        counters.writing(name, sum(entry.count for entry in entries), len(entries))
+        counters.writing(name, part.rows, part.entries)
         write_atomic(self._folder / name, sink.getvalue())
         counters.wrote()
 
@@ -120,20 +134,6 @@ class LogWriter:
         values = list(zip(*joined("values"), strict=True)) or [()] * len(self._taken)
         inputs = {name: _array(kind, values[at]) for at, name, kind in self._inputs}
         return {own_name(name, self._taken): column for name, column in own.items()} | inputs
-
-
-def _slices(entries: list[Entry]) -> Iterator[list[Entry]]:
-    """The entries in order, a few rows at a time; one with many rows is a slice of its own."""
-    found: list[Entry] = []
-    rows = 0
-    for entry in entries:
-        found.append(entry)
-        rows += entry.count
-        if rows >= SLICE_ROWS:
-            yield found
-            found, rows = [], 0
-    if found:
-        yield found
 
 
 def own_name(name: str, inputs: Iterable[str]) -> str:

@@ -15,14 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from itertools import groupby
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
 from seatrial.serving.compaction import compact, superseded
-from seatrial.serving.log_parts import SLICE_ROWS, Entry, LogSettings, LogWriter, own_name
+from seatrial.serving.log_parts import SLICE_ROWS, Entry, LogSettings, LogWriter, Part, own_name
 from seatrial.serving.losses import Counters, opened, settle, told
 
 if TYPE_CHECKING:
@@ -113,25 +112,40 @@ class PredictionLog:
 
     def flush(self, *, spread: float = 0.0) -> None:
         """Write what waits now (called by the thread; tests without one call it too), the work spread over at most so many seconds."""
-        entries = [self._entries.popleft() for _ in range(len(self._entries))]
-        slices = sum(entry.count for entry in entries) // SLICE_ROWS + 1
-        pause = min(LONGEST_PAUSE, spread / slices)
-        for _, part in groupby(entries, key=lambda entry: entry.time // DAY_MICROSECONDS):
-            self._write(list(part), pause)
-        self._rows_out += sum(entry.count for entry in entries)
-        self._bytes_out += sum(entry.size for entry in entries)
+        left = len(self._entries)
+        pause = min(LONGEST_PAUSE, spread / (left // SLICE_ROWS + 1))
+        while left:
+            left -= self._write(left, pause)
 
-    def _write(self, entries: list[Entry], pause: float) -> None:
-        rows = sum(entry.count for entry in entries)
+    def _write(self, left: int, pause: float) -> int:
+        """Write one part, of those of the oldest `left` entries that lie on one day (UTC); gives how many they were."""
+        part = Part(day=self._entries[0].time // DAY_MICROSECONDS)
         try:
-            self._writer.write(entries, self._counters, rest=lambda: self._rest(pause))
-            self.written += rows
+            while part.entries < left and self._entries[0].time // DAY_MICROSECONDS == part.day:
+                self._writer.add(part, self._some(left - part.entries, part.day))
+                self._rest(pause)
+            self._writer.write(part, self._counters)
+            self.written += part.rows
             self._complained = False
         except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
-            self._writer.failed += rows
+            self._writer.failed += part.rows
             if not self._complained:
-                print(f"prediction log: {rows} rows lost, cannot write in {self.settings.folder}: {error}", file=sys.stderr, flush=True)
+                print(
+                    f"prediction log: {part.rows} rows lost, cannot write in {self.settings.folder}: {error}", file=sys.stderr, flush=True
+                )
             self._complained = True
+        return part.entries
+
+    def _some(self, most: int, day: int) -> list[Entry]:
+        """Take the oldest entries of a day, a few rows; one with many rows is alone."""
+        found: list[Entry] = []
+        rows = 0
+        while len(found) < most and rows < SLICE_ROWS and self._entries[0].time // DAY_MICROSECONDS == day:
+            found.append(self._entries.popleft())
+            rows += found[-1].count
+        self._rows_out += rows
+        self._bytes_out += sum(entry.size for entry in found)
+        return found
 
     def _rest(self, seconds: float) -> None:
         """Let requests go first, unless so many rows wait that memory is the greater trouble."""
