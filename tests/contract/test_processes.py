@@ -173,9 +173,10 @@ def test_down_leaves_nothing_also_while_supervisord_is_being_restarted(serving, 
 
 
 def test_what_a_program_prints_is_kept_in_files_of_bounded_size(serving, home):
-    folder, code = home / "endpoint/logs", "import time\nfor _ in range(22): print('x' * 2**20, flush=True)\ntime.sleep(60)"
-    parts = recorded_parts(home)
-    chatty = Program(name="chatty", command=(sys.executable, "-c", code), log=folder / "chatty.log")
+    folder, parts = home / "endpoint/logs", recorded_parts(home)
+    script = home / "chatty.py"
+    script.write_text("import time\nfor _ in range(22):\n    print('x' * 2**20, flush=True)\ntime.sleep(60)\n")
+    chatty = Program(name="chatty", command=(sys.executable, str(script)), log=folder / "chatty.log")
     parts.supervisor.add("chatty", (chatty,), priority=1)
     try:
         assert wait_until(lambda: (folder / "chatty.log.2").exists(), PATIENCE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +143,19 @@ def own_name(name: str, inputs: Iterable[str]) -> str:
 
 
 def _array(kind: str, values: Sequence[Any]) -> Any:
-    """One input as an array: JSON may say 1.0 for an integer and 1 for true."""
+    """One input as an array: JSON may say 1.0 for an integer and 1 for true, which Arrow does not take as it stands."""
     import pyarrow as pa
 
-    if kind == "integer":
-        return pa.array([None if value is None else int(value) for value in values], pa.int64())
-    if kind == "boolean":
-        return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
-    if kind == "number":
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    return pa.array(values, pa.string())
+    type_, make = _types()[kind]
+    try:
+        return pa.array(values, type_)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else make(value) for value in values], type_)
+
+
+@cache
+def _types() -> dict[str, tuple[Any, Callable[[Any], Any]]]:
+    """Arrow's type of each kind of input, and what makes a value of it that Arrow takes."""
+    import pyarrow as pa
+
+    return {"integer": (pa.int64(), int), "boolean": (pa.bool_(), bool), "number": (pa.float64(), float), "category": (pa.string(), str)}

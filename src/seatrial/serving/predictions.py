@@ -38,6 +38,7 @@ READ_TRIES = 3
 
 
 LONGEST_PAUSE = 0.005
+MANY_ROWS = 512
 SPREAD = 0.3
 """The share of flush_seconds over which that work is spread."""
 
@@ -139,8 +140,8 @@ class PredictionLog:
     def _some(self, most: int, day: int) -> list[Entry]:
         """Take the oldest entries of a day, a few rows; one with many rows is alone."""
         found: list[Entry] = []
-        rows = 0
-        while len(found) < most and rows < SLICE_ROWS and self._entries[0].time // DAY_MICROSECONDS == day:
+        rows, wanted = 0, SLICE_ROWS if self._calm else MANY_ROWS
+        while len(found) < most and rows < wanted and self._entries[0].time // DAY_MICROSECONDS == day:
             found.append(self._entries.popleft())
             rows += found[-1].count
         self._rows_out += rows
@@ -148,9 +149,14 @@ class PredictionLog:
         return found
 
     def _rest(self, seconds: float) -> None:
-        """Let requests go first, unless so many rows wait that memory is the greater trouble."""
-        if self._rows_in - self._rows_out < 2 * self.settings.flush_rows:
+        """Let requests go first."""
+        if self._calm:
             self._ending.wait(seconds)
+
+    @property
+    def _calm(self) -> bool:
+        """Whether so few rows wait that requests may go first; else memory is the greater trouble, and many at once take less time."""
+        return self._rows_in - self._rows_out < 2 * self.settings.flush_rows
 
     def _settle(self) -> None:
         """Say what servers that were killed have lost, and what this one has lost once it ended."""
