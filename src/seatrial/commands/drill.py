@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seatrial.drill.rig import Rig
     from seatrial.drill.sweep import Point, Result
 
-SHORT = ("crash", "hang", "swapped", "controller-gone", "supervisord-crash", "torn-route", "rollback")
+SHORT = ("crash", "hang", "mirrored-lie", "controller-gone", "supervisord-crash", "torn-route", "rollback")
 """One drill of each kind."""
 
 
