@@ -27,7 +27,8 @@ gate:
   max_flips: 0.5
   slices: {{columns: [purpose, debt], margin: 0.2}}
   noise: {{seeds: 5}}
-rollout: {{port: {port}, min_requests: 30, max_increase: 0.2, steps: [mirror, 20, 100], replay: {{rate: 300}}, bake_seconds: 0}}
+rollout: {{port: {port}, min_requests: 30, max_increase: 0.2, max_broken: 0.2, max_slow: 0.2,
+          steps: [mirror, 20, 100], replay: {{rate: 300}}, bake_seconds: 0}}
 environments:
   production: {{rollout: {{replay: null, approval: true}}}}
 """
