@@ -5,12 +5,14 @@ import nox
 from tasks.environment import run
 
 SOURCES = ("src", "tasks", "tests", "benchmarks", "noxfile.py")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # file by file, so that a file's servers start once
 
 
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
-    """Run all tests: units, adapters against the real thing, whole pipelines, the fences of the house."""
-    run(session, "python", "-m", "pytest", *session.posargs)
+    """Run all tests, two at a time where they are not `alone` on the machine (`-- PATH` for some, one at a time)."""
+    for options in [session.posargs] if session.posargs else [[*SIDE_BY_SIDE, "-m", "not alone"], ["-m", "alone"]]:
+        run(session, "python", "-m", "pytest", *options)
 
 
 @nox.session(default=False)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from churn.features import build_pipeline, design_matrix, model_inputs
 from seatrial.analysis import dump_skops
-from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, TRAINED_ON, Bundle, Input, Manifest, Target, Training, write_bundle
+from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, PROFILE, TRAINED_ON, Bundle, Input, Manifest, Target, Training, write_bundle
 from seatrial.contract import features, load_contract
 from seatrial.errors import BundleError, DataError, ParamsError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
+from seatrial.live_profile import training_profile
 from seatrial.onnx_checks import OUTPUT
 from seatrial.params import Train
 from seatrial.project import Project
@@ -65,7 +66,7 @@ def write_checked(
 ) -> str:
     """Write the bundle once its ONNX gives scikit-learn's answer on every held-out row; BundleError where one differs.
 
-    `learned` are the rows that the pipeline was fitted on: their hashes go with the bundle.
+    `learned` are the rows that the pipeline was fitted on: their hashes and their profile go with the bundle.
     """
     onnx = to_onnx(pipeline, manifest.inputs)
     found = _score(manifest, onnx, held_out)
@@ -73,11 +74,14 @@ def write_checked(
     if not difference <= TOLERANCE:
         raise BundleError(f"the ONNX model differs from scikit-learn by {difference:.2g} on the held-out rows, more than {TOLERANCE:g}")
     golden = golden_rows(manifest.inputs, held_out, found)
+    came = np.asarray(held_out[manifest.target.name].cast(str) == manifest.binary.positive)
+    profile = training_profile(learned, manifest.inputs, segments=manifest.groups, answers=found, positive=came)
     files = {
         MODEL: onnx,
         ANALYSIS: dump_skops(pipeline),
         GOLDEN: pretty_json(golden),
         TRAINED_ON: write_row_hashes(row_hashes(learned, manifest)),
+        PROFILE: profile.to_bytes(),
     }
     return write_bundle(project.bundle, manifest, files)
 

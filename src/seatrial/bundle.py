@@ -26,6 +26,7 @@ from seatrial.manifest import (
     MANIFEST,
     MAX_BYTES,
     MODEL,
+    PROFILE,
     TRAINED_ON,
     Input,
     InputType,
@@ -44,6 +45,7 @@ __all__ = [
     "MANIFEST",
     "MLFLOW_FILES",
     "MODEL",
+    "PROFILE",
     "TRAINED_ON",
     "Bundle",
     "Input",
@@ -164,6 +166,10 @@ def _check_contents(bundle: Bundle, place: str) -> None:
         check_skops(bundle.files[ANALYSIS], f"{place}/{ANALYSIS}")
     if TRAINED_ON in bundle.files:
         check_row_hashes(bundle.files[TRAINED_ON], f"{place}/{TRAINED_ON}")
+    if PROFILE in bundle.files:
+        from seatrial.live_profile import read_live_profile
+
+        read_live_profile(bundle.files[PROFILE], f"{place}/{PROFILE}")
 
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> str:

@@ -22,9 +22,10 @@ MODEL = "model.onnx"
 GOLDEN = "golden.json"
 ANALYSIS = "model.skops"
 TRAINED_ON = "training_rows.bin"
+PROFILE = "profile.json"
 
 MIB = 2**20
-MAX_BYTES = {MANIFEST: 4 * MIB, MODEL: 32 * MIB, GOLDEN: 4 * MIB, ANALYSIS: 64 * MIB, TRAINED_ON: 128 * MIB}
+MAX_BYTES = {MANIFEST: 4 * MIB, MODEL: 32 * MIB, GOLDEN: 4 * MIB, ANALYSIS: 64 * MIB, TRAINED_ON: 128 * MIB, PROFILE: 16 * MIB}
 """The files that a bundle may hold, and how large each may be. In memory, a hostile model grows to 16 times its size."""
 
 MAX_INPUTS = 1_000

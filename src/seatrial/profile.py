@@ -128,9 +128,12 @@ class Profile:
 
 
 def _line(column: ColumnProfile) -> str:
-    return canonical_json(
-        {key: value for key, value in asdict(column).items() if value not in (None, ()) and (key, value) != AMONG}
-    ).decode()
+    return canonical_json(column_fields(column)).decode()
+
+
+def column_fields(column: ColumnProfile) -> dict[str, Any]:
+    """A column as JSON has it, without what is empty; `column_from` reads it."""
+    return {key: value for key, value in asdict(column).items() if value not in (None, ()) and (key, value) != AMONG}
 
 
 def load_profile(path: Path) -> Profile:
@@ -139,7 +142,7 @@ def load_profile(path: Path) -> Profile:
         value = json.loads(path.read_bytes())
         if value["format"] != FORMAT:
             raise ValueError(f"format {value['format']}, this version reads format {FORMAT}")
-        columns = {name: _column_from(fields) for name, fields in value["columns"].items()}
+        columns = {name: column_from(fields) for name, fields in value["columns"].items()}
         return Profile(rows=int(value["rows"]), columns=columns, data=value["data"])
     except FileNotFoundError:
         raise ContractError(f"there is no reference profile at {shown_path(path)}", hint=ACCEPT) from None
@@ -147,7 +150,8 @@ def load_profile(path: Path) -> Profile:
         raise ContractError(f"{shown_path(path)} is no reference profile ({error})", hint=ACCEPT) from None
 
 
-def _column_from(fields: dict[str, Any]) -> ColumnProfile:
+def column_from(fields: dict[str, Any]) -> ColumnProfile:
+    """The column that `column_fields` wrote; ValueError, TypeError or KeyError where it is none."""
     quantiles, values = fields.get("quantiles"), fields.get("values")
     if quantiles is not None and len(quantiles) != STEPS + 1:
         raise ValueError(f"{len(quantiles)} quantiles instead of {STEPS + 1}")

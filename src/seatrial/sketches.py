@@ -11,7 +11,11 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 EXACT = 20_000
 QUANTILES = 100
@@ -95,19 +99,22 @@ class Tally:
             for value, count in zip(values, counts, strict=True):
                 exact[value] = exact.get(value, 0) + count
             if len(exact) > EXACT:
-                self._exact = None
-                self._sketch(list(exact), list(exact.values()))
+                self._give_up_exactness()
         else:
             self._sketch(values, counts)
+
+    def add_numbers(self, numbers: NDArray[np.float64]) -> None:
+        """Numbers one by one, where there are so many different ones that only quantiles are asked for."""
+        self._give_up_exactness()
+        self._kll = self._kll or _new_kll()
+        self._kll.update(numbers)
 
     def absorb(self, other: Values) -> None:
         """Everything that `other` has counted."""
         if other.exact is not None:
             self.add(other.exact, other.counts)
             return
-        if self._exact is not None:
-            exact, self._exact = self._exact, None
-            self._sketch(list(exact), list(exact.values()))
+        self._give_up_exactness()
         self._number_like += other.number_like
         self._kll = _united(self._kll, _kll(other.kll) if other.kll else None)
         self._frequent = _united(self._frequent, _frequent(other.frequent) if other.frequent else None)
@@ -125,6 +132,11 @@ class Tally:
             frequent=None if self._frequent is None else self._frequent.serialize(),
             number_like=self._number_like,
         )
+
+    def _give_up_exactness(self) -> None:
+        if self._exact is not None:
+            exact, self._exact = self._exact, None
+            self._sketch(list(exact), list(exact.values()))
 
     def _sketch(self, values: Sequence[Value], counts: Sequence[int]) -> None:
         if not values:
