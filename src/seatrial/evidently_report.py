@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from seatrial.checks.drift import Kind, Score
+from seatrial.checks.drift import Kind
 from seatrial.errors import DataError
 from seatrial.html import escape
 
@@ -29,6 +29,14 @@ STYLE = """
 .seatrial .pass { color: #1a7f4b } .seatrial .fail { color: #c0303b } .seatrial .error { color: #b3541e }
 .seatrial .inconclusive { color: #8a6a00 }
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What Evidently gave for one column of the samples: its distance, and whether that is drift to Evidently."""
+
+    value: float
+    drifted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +139,4 @@ def _scores(report: Mapping[str, Any], columns: Sequence[ColumnPair]) -> dict[st
     """Evidently's own answer for each column: its score, and whether its test failed."""
     values = {one["config"]["column"]: float(one["value"]) for one in report["metrics"] if "column" in one["config"]}
     failed = {one["metric_config"]["params"]["column"] for one in report["tests"] if one["id"] == "drift" and one["status"] == "FAIL"}
-    return {
-        column.name: Score(
-            method=column.method, value=values[_shown(column.name)], limit=column.limit, drifted=_shown(column.name) in failed
-        )
-        for column in columns
-    }
+    return {column.name: Score(value=values[_shown(column.name)], drifted=_shown(column.name) in failed) for column in columns}

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import BundleError
 from seatrial.files import canonical_json
 from seatrial.manifest import PROFILE
-from seatrial.profile import ColumnProfile, Profile, column_fields, column_from
+from seatrial.profile import MAX_VALUES, ColumnProfile, Profile, column_fields, column_from
 from seatrial.sketches import EXACT, Tally
 from seatrial.summary import Broken, ColumnSummary, column_profile, merged_column
 
@@ -194,14 +194,14 @@ class LiveTally:
         self._merge()
         return {name: found[0] if found else ColumnSummary(type="string") for name, found in self._whole.items()}
 
-    def profile(self) -> LiveProfile:
-        """What was counted so far."""
+    def profile(self, *, listed: bool = False) -> LiveProfile:
+        """What was counted so far; `listed` names the frequent values of text that hardly repeats, too, which no file should keep."""
         frequent = sorted(self._parts.items(), key=lambda item: (-item[1][0], item[0]))
         chosen = [
             (segment, found) for column in self._by for segment, found in [one for one in frequent if one[0][0] == column][:MAX_SEGMENTS]
         ]
         return LiveProfile(
-            inputs=_profile(self.rows, self.columns),
+            inputs=_profile(self.rows, self.columns, listed=listed),
             answers=_column(merged_column(self._answers)) if self._answers else None,
             segments={
                 segment: _profile(count, {name: merged_column(one) for name, one in found.items()}) for segment, (count, found) in chosen
@@ -214,13 +214,14 @@ def _extend(columns: dict[str, list[ColumnSummary]], found: Columns) -> None:
         columns[name].append(summary)
 
 
-def _profile(rows: int, columns: Columns) -> Profile:
-    return Profile(rows=rows, columns={name: _column(column) for name, column in columns.items()})
+def _profile(rows: int, columns: Columns, *, listed: bool = False) -> Profile:
+    return Profile(rows=rows, columns={name: _column(column, listed=listed) for name, column in columns.items()})
 
 
-def _column(column: ColumnSummary) -> ColumnProfile:
+def _column(column: ColumnSummary, *, listed: bool = False) -> ColumnProfile:
     """Of numbers whose different values nobody counts, quantiles are kept."""
-    return column_profile(column, distinct=EXACT + 1 if column.type in NUMBERS and column.values.exact is None else None)
+    found = column_profile(column, distinct=EXACT + 1 if column.type in NUMBERS and column.values.exact is None else None)
+    return replace(found, values=column.values.most_frequent(MAX_VALUES)) if listed and column.type == "string" else found
 
 
 def _as_value(value: object) -> str:

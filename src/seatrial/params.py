@@ -19,11 +19,11 @@ from seatrial.errors import ParamsError, UsageError
 from seatrial.files import sha256_json
 from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
 from seatrial.manifest import Task
-from seatrial.params_monitor import Drift, DriftMethod, Log, Monitor
+from seatrial.params_monitor import Drift, Log, Monitor
 from seatrial.params_rollout import Replay, Rollout
 from seatrial.section import Count, Name, NotNegative, Positive, Section, Seed, Share, Text
 
-__all__ = ["METRICS", "Drift", "DriftMethod", "Log", "Monitor", "Replay", "Rollout", "Section", "Settings", "load_settings"]
+__all__ = ["METRICS", "Drift", "Log", "Monitor", "Replay", "Rollout", "Section", "Settings", "load_settings"]
 
 Tier = Literal["blocking", "advisory"]
 MetricTier = Literal["critical", "supporting", "advisory"]

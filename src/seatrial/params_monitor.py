@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -23,21 +23,32 @@ class Log(Section, frozen=True, kw_only=True):
     drop: tuple[Text, ...] = ()
 
 
-class DriftMethod(Section, frozen=True, kw_only=True):
-    """One Evidently test and the value from which it counts as drift."""
+class NumericDrift(Section, frozen=True, kw_only=True):
+    """The distance that is asked of numbers, and the value from which it counts as drift."""
 
-    method: Text
-    limit: Positive
+    method: Literal["ks_stat", "psi"] = "ks_stat"
+    limit: Positive = 0.1
+
+
+class CategoryDrift(Section, frozen=True, kw_only=True):
+    """The distance that is asked of categories and booleans, and the value from which it counts as drift."""
+
+    method: Literal["psi", "jensenshannon"] = "psi"
+    limit: Positive = 0.2
 
 
 class Drift(Section, frozen=True, kw_only=True):
-    """Which test is asked of which type of column, how many rows are needed to answer, and how many of the newest are asked about."""
+    """When a column has drifted: by its distance, and only where chance does not explain it (`alpha`, over all columns together).
 
-    numeric: DriftMethod = DriftMethod(method="ks_stat", limit=0.1)
-    category: DriftMethod = DriftMethod(method="psi", limit=0.2)
+    `window` is how many of the newest rows are asked about, `min_rows` how many are needed, `max_rows` how many the page's charts show.
+    """
+
+    numeric: NumericDrift = NumericDrift()
+    category: CategoryDrift = CategoryDrift()
+    alpha: Annotated[float, Meta(gt=0, le=0.2)] = 0.01
     min_rows: Count = 500
     window: Count = 2000
-    max_rows: Count = 100_000
+    max_rows: Count = 20_000
     max_columns: Annotated[int, Meta(ge=0)] = 0
     missing_increase: Share = 0.05
 

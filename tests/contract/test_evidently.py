@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from seatrial.checks.drift import DISTANCES, P_VALUES
 from seatrial.errors import DataError
 from seatrial.evidently_report import ColumnPair, compare, framed
 
@@ -41,16 +40,14 @@ def test_a_column_with_a_reference_of_its_own_length_is_compared_as_if_alone():
     assert together["amount"].value == pytest.approx(score(inputs).value)
 
 
-TESTS = [(method, kind) for method, kinds in {**DISTANCES, **P_VALUES}.items() for kind in kinds]
-
-
-@pytest.mark.parametrize(("method", "kind"), TESTS)
-def test_every_test_that_params_may_name_tells_same_from_moved(method, kind):
+@pytest.mark.parametrize(
+    ("method", "kind"), [("ks_stat", "numeric"), ("psi", "numeric"), ("psi", "category"), ("jensenshannon", "category")]
+)
+def test_every_distance_that_params_may_name_tells_same_from_moved(method, kind):
     _, same, moved = SIDES[kind]
-    calm = score(column(kind=kind, method=method, limit=0.01 if method in P_VALUES else 0.2, current=same))
-    loud = score(column(kind=kind, method=method, limit=0.01 if method in P_VALUES else 0.2, current=moved))
+    calm, loud = (score(column(kind=kind, method=method, limit=0.2, current=side)) for side in (same, moved))
     assert (calm.drifted, loud.drifted) == (False, True)
-    assert (loud.value < calm.value) is (method in P_VALUES)
+    assert loud.value > calm.value
 
 
 def test_ks_stat_is_the_largest_distance_between_the_distribution_functions():

@@ -10,54 +10,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seatrial.located import nearest
-from seatrial.params import Drift, DriftMethod
+from seatrial.params import Drift
 from seatrial.verdict import Check, Outcome
 
 Kind = Literal["numeric", "category"]
 
-NUMERIC: tuple[Kind, ...] = ("numeric",)
-CATEGORY: tuple[Kind, ...] = ("category",)
-BOTH: tuple[Kind, ...] = ("numeric", "category")
-DISTANCES: Mapping[str, tuple[Kind, ...]] = {
-    "ks_stat": NUMERIC,
-    "wasserstein": NUMERIC,
-    "ed": NUMERIC,
-    "psi": BOTH,
-    "jensenshannon": BOTH,
-    "hellinger": BOTH,
-    "kl_div": BOTH,
-}
-"""Tests whose score grows with drift: it counts from the limit on, however many rows there are."""
-
-P_VALUES: Mapping[str, tuple[Kind, ...]] = {
-    "ks": NUMERIC,
-    "anderson": NUMERIC,
-    "cramer_von_mises": NUMERIC,
-    "es": NUMERIC,
-    "mannw": NUMERIC,
-    "t_test": NUMERIC,
-    "chisquare": CATEGORY,
-}
-"""Tests whose score is a probability: drift where it is below the limit, which many rows make of any small change.
-
-Left out are those of Evidently that draw permutations (`empirical_mmd`, `TVD`) or read two categories only (`z`,
-`fisher_exact`), and `g_test`, which breaks where the sides differ in size.
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One test of one column: what it gave, and whether that counts as drift."""
+    """One column's distance to the reference: how far, from where on it counts, and how likely it is by chance (`p`, adjusted)."""
 
     method: str
     value: float
     limit: float
+    p: float
     drifted: bool
 
     def __str__(self) -> str:
-        sign = "drift below" if self.method in P_VALUES else "drift from"
-        return f"{self.method} {self.value:.3g} ({sign} {self.limit:g})"
+        chance = "p < 0.0001" if self.p < 0.0001 else f"p = {self.p:.2g}"
+        return f"{self.method} {self.value:.3g} (drift from {self.limit:g}, {chance})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +37,8 @@ class ColumnFacts:
 
     `reference_missing` and `current_missing` are shares of the rows; `current_missing` is None where the log does not keep
     the column. `unseen` is the share of the rows with a category that the reference does not have, `examples` some of
-    those. `score` is None where a side holds no value to compare.
+    those. `score` is None where a side holds no value to compare. `missing_p` says how likely the change of what is missing is by
+    chance.
     """
 
     name: str
@@ -76,6 +48,18 @@ class ColumnFacts:
     unseen: float | None = None
     examples: tuple[str, ...] = ()
     score: Score | None = None
+    missing_p: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentFacts:
+    """One part of the rows in both windows, by a column's value: its rows there, and the scores of the inputs in it."""
+
+    column: str
+    value: str
+    reference_rows: int
+    rows: int
+    scores: Mapping[str, Score]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +79,9 @@ class Predictions:
     score: Score | None = None
 
 
-def policy_problems(policy: Drift) -> tuple[str, ...]:
-    """One sentence for each test of `monitor.drift` that does not exist or does not suit its type of column."""
-    found = (_method_problem("numeric", policy.numeric), _method_problem("category", policy.category))
-    return tuple(problem for problem in found if problem)
-
-
-def _method_problem(kind: Kind, chosen: DriftMethod) -> str | None:
-    known = [name for name, kinds in {**DISTANCES, **P_VALUES}.items() if kind in kinds]
-    if chosen.method in known:
-        return None
-    return f"params.yaml: monitor.drift.{kind}.method: there is no test {chosen.method!r} for such columns{nearest(chosen.method, known)}"
-
-
-def drift_checks(policy: Drift, window: Window, columns: Sequence[ColumnFacts], predictions: Predictions) -> tuple[Check, ...]:
+def drift_checks(
+    policy: Drift, window: Window, columns: Sequence[ColumnFacts], predictions: Predictions, segments: Sequence[SegmentFacts] = ()
+) -> tuple[Check, ...]:
     """All checks of a window with enough rows; those that decide first."""
     return (
         *window_checks(policy, window),
@@ -118,6 +91,7 @@ def drift_checks(policy: Drift, window: Window, columns: Sequence[ColumnFacts], 
         *(_column(column) for column in columns),
         *(_column_missing(policy, column) for column in columns if column.current_missing is not None),
         *(_column_unseen(column) for column in columns if column.unseen is not None),
+        *(_segment(policy, segment) for segment in segments),
     )
 
 
@@ -173,7 +147,7 @@ def _prediction(predictions: Predictions) -> Check:
 def _missing(policy: Drift, columns: Sequence[ColumnFacts]) -> Check:
     """The largest increase of missing values over all inputs; an empty column is one that is missing everywhere."""
     known = [column for column in columns if column.current_missing is not None]
-    over = [column for column in known if _increase(column) > policy.missing_increase]
+    over = [column for column in known if _missing_more(policy, column)]
     largest = max(map(_increase, known), default=0.0)
     named = _some([f"{column.name}: {column.current_missing:.1%}, was {column.reference_missing:.1%}" for column in over])
     message = f"{len(over)} of {len(known)} columns are missing more often, by over {policy.missing_increase:.0%} of the rows{named}"
@@ -183,6 +157,10 @@ def _missing(policy: Drift, columns: Sequence[ColumnFacts]) -> Check:
 
 def _increase(column: ColumnFacts) -> float:
     return 0.0 if column.current_missing is None else column.current_missing - column.reference_missing
+
+
+def _missing_more(policy: Drift, column: ColumnFacts) -> bool:
+    return _increase(column) > policy.missing_increase and column.missing_p < policy.alpha
 
 
 def _some(sentences: Sequence[str], limit: int = 5) -> str:
@@ -219,7 +197,7 @@ def _why_not(column: ColumnFacts) -> str:
 
 
 def _column_missing(policy: Drift, column: ColumnFacts) -> Check:
-    outcome = Outcome.FAIL if _increase(column) > policy.missing_increase else Outcome.PASS
+    outcome = Outcome.FAIL if _missing_more(policy, column) else Outcome.PASS
     now, then = column.current_missing or 0.0, column.reference_missing
     message = f"column {column.name!r} is missing in {now:.1%} of the rows, in {then:.1%} of the training rows"
     return Check(
@@ -245,4 +223,19 @@ def _column_unseen(column: ColumnFacts) -> Check:
         limit=0.0,
         advisory=True,
         column=column.name,
+    )
+
+
+def _segment(policy: Drift, segment: SegmentFacts) -> Check:
+    """Drift in a part of the rows, which the rest may hide; parts with few rows say nothing."""
+    name, place = f"drift.segment.{segment.column}.{segment.value}", f"{segment.column} = {segment.value}"
+    if min(segment.rows, segment.reference_rows) < policy.min_rows:
+        message = f"{place}: {segment.rows} rows, {segment.reference_rows} in the reference; {policy.min_rows} are needed on both sides"
+        return Check(name=name, outcome=Outcome.INCONCLUSIVE, message=message, advisory=True, column=segment.column)
+    drifted = [column for column, score in segment.scores.items() if score.drifted]
+    named = _some([f"{column}: {segment.scores[column]}" for column in drifted])
+    message = f"{place}: {len(drifted)} of {len(segment.scores)} columns drifted in these {segment.rows} rows{named}"
+    outcome = Outcome.FAIL if len(drifted) > policy.max_columns else Outcome.PASS
+    return Check(
+        name=name, outcome=outcome, message=message, observed=len(drifted), limit=policy.max_columns, advisory=True, column=segment.column
     )

@@ -174,7 +174,7 @@ def _numeric(name: str, now: ColumnProfile, then: ColumnProfile, policy: Statist
 
 
 def _categories(name: str, now: ColumnProfile, then: ColumnProfile, policy: Statistics) -> Shift:
-    cells = _cells(now, then)
+    cells = cells_of(now, then)
     index = stability_index(cells)
     words = f"PSI {index:.3f} to the reference{_largest(cells)}"
     return Shift(
@@ -190,7 +190,7 @@ def _largest(cells: dict[str, tuple[int, int]]) -> str:
     return "" if new == old else f" (most in {value!r}: {new:.1%}, was {old:.1%})"
 
 
-def _cells(now: ColumnProfile, then: ColumnProfile) -> dict[str, tuple[int, int]]:
+def cells_of(now: ColumnProfile, then: ColumnProfile) -> dict[str, tuple[int, int]]:
     """Counts of each category (present, reference); what one side did not list is in `(other)`, unless its list is complete."""
     new, old = dict(now.values or ()), dict(then.values or ())
     names = [name for name in new | old if (name in new or now.complete) and (name in old or then.complete)]

@@ -255,35 +255,76 @@ def _frames(folder: Path, since: dt.datetime | None, store: LogStore | None) -> 
     return [frame for frame in found if frame is not None]
 
 
-def parts(folder: Path, *, since: dt.datetime | None = None, store: LogStore | None = None) -> list[PurePath]:
-    """The log's whole parts, day by day; days before `since` are left out. A Path lies on the disk, any other PurePath in the store.
+def parts(
+    folder: Path, *, since: dt.datetime | None = None, until: dt.datetime | None = None, store: LogStore | None = None
+) -> list[PurePath]:
+    """The log's whole parts, day by day; days before `since` and after `until` are left out. A Path lies on the disk, any other
+    PurePath in the store.
 
     A part keeps its name when it is taken to the store, and goes from the disk after that: the disk is listed first, so that none
     is missed, and what is in both places stands here once.
     """
-    first = None if since is None else since.astimezone(dt.UTC).date()
-    days = sorted(path for path in folder.glob("date=*") if (day := _day(path)) and (first is None or day >= first))
+    first = dt.date.min if since is None else since.astimezone(dt.UTC).date()
+    last = dt.date.max if until is None else until.astimezone(dt.UTC).date()
+    days = sorted(path for path in folder.glob("date=*") if (day := _day(path)) and first <= day <= last)
     found = [path for day in days for path in sorted(day.glob("[!.]*.parquet"))]
     twice = superseded(found)
     local: dict[PurePath, PurePath] = {PurePath(path.parent.name, path.name): path for path in found if path not in twice}
-    stored = store.parts(since=first) if store else []
-    both = {part: part for part in stored} | local
+    stored = store.parts(since=None if since is None else first) if store else []
+    both = {part: part for part in stored if part.parent.name <= f"date={last.isoformat()}"} | local
     return [both[name] for name in sorted(both)]
+
+
+class PartGoneError(Exception):
+    """A part was merged with others, taken to the store or removed since it was listed: list them again."""
+
+
+def open_part(part: PurePath, store: LogStore | None) -> pl.LazyFrame:
+    """A part to read from, columns and rows as they are asked for; PartGoneError or DataError where that cannot be."""
+    import io
+
+    import polars as pl
+
+    source: Path | io.BytesIO
+    if isinstance(part, Path):
+        source = part
+    elif store is not None and (data := store.read(part)) is not None:
+        source = io.BytesIO(data)
+    else:
+        raise PartGoneError(str(part))
+    try:
+        lazy = pl.scan_parquet(source, hive_partitioning=False, glob=False)
+        lazy.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise read_problem(part, error) from None
+    return lazy
+
+
+def read_problem(part: object, error: Exception) -> Exception:
+    """What reading a part came to, as it is told."""
+    import polars as pl
+
+    if isinstance(error, FileNotFoundError):
+        return PartGoneError(str(part))
+    if isinstance(error, pl.exceptions.PolarsError | OSError):
+        name = "/".join(PurePath(str(part)).parts[-2:])
+        return DataError(f"the prediction log's part {name} cannot be read: {error}", hint="move it away")
+    return error
 
 
 def _read_part(part: PurePath, store: LogStore | None) -> pl.DataFrame | None:
     """A part's rows; None where it was removed since it was listed."""
-    import polars as pl
-
-    source = part if isinstance(part, Path) else store.read(part) if store else None
-    if source is None:
+    try:
+        lazy = open_part(part, store)
+    except PartGoneError:
         return None
     try:
-        return pl.read_parquet(source, hive_partitioning=False)
-    except FileNotFoundError:
-        return None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"the prediction log's part {part.parent.name}/{part.name} cannot be read: {error}", hint="move it away") from None
+        return lazy.collect()
+    except Exception as error:  # noqa: BLE001 - told apart there; what is not known stays what it is
+        problem = read_problem(part, error)
+        if isinstance(problem, PartGoneError):
+            return None
+        raise problem from None
 
 
 def _empty() -> pl.DataFrame:

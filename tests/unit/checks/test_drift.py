@@ -4,17 +4,17 @@ from seatrial.checks.drift import (
     ColumnFacts,
     Predictions,
     Score,
+    SegmentFacts,
     Window,
     drift_checks,
-    policy_problems,
     window_checks,
 )
-from seatrial.params import Drift, DriftMethod
+from seatrial.params import Drift
 from seatrial.verdict import Outcome, Verdict
 
 POLICY = Drift(min_rows=500, missing_increase=0.05, max_columns=0)
-SAME = Score(method="ks_stat", value=0.02, limit=0.1, drifted=False)
-MOVED = Score(method="ks_stat", value=0.31, limit=0.1, drifted=True)
+SAME = Score(method="ks_stat", value=0.02, limit=0.1, p=0.6, drifted=False)
+MOVED = Score(method="ks_stat", value=0.31, limit=0.1, p=1e-9, drifted=True)
 
 
 def column(name="amount", *, score=SAME, then=0.1, now=0.1, unseen=None, examples=()):
@@ -40,7 +40,7 @@ def test_a_column_that_drifted_fails_and_is_named_where_it_blocks():
     answer = verdict(column("amount", score=MOVED), column("visits"))
     assert answer.outcome is Outcome.FAIL
     assert check(answer, "drift.columns").observed == 1
-    assert "amount: ks_stat 0.31 (drift from 0.1)" in check(answer, "drift.columns").message
+    assert "amount: ks_stat 0.31 (drift from 0.1, p < 0.0001)" in check(answer, "drift.columns").message
     assert [one.name for one in answer.checks if one.blocks] == ["drift.columns"]
     assert check(answer, "drift.amount").advisory
 
@@ -123,7 +123,7 @@ def test_probabilities_that_are_no_numbers_are_an_error_even_beside_good_ones():
 
 def test_a_score_that_is_no_number_never_passes():
     assert (
-        verdict(predictions=Predictions(score=Score(method="ks_stat", value=float("nan"), limit=0.1, drifted=False))).outcome
+        verdict(predictions=Predictions(score=Score(method="ks_stat", value=float("nan"), limit=0.1, p=1.0, drifted=False))).outcome
         is Outcome.ERROR
     )
 
@@ -135,20 +135,26 @@ def test_simulated_rows_are_said():
     assert "drift.simulation" not in [one.name for one in verdict().checks]
 
 
+def test_more_missing_cells_count_only_where_chance_does_not_explain_them():
+    by_chance = ColumnFacts(name="amount", kind="numeric", reference_missing=0.1, current_missing=0.3, score=SAME, missing_p=0.2)
+    assert verdict(by_chance).outcome is Outcome.PASS
+
+
+def segment(*, rows=900, reference_rows=900, score=SAME):
+    return SegmentFacts(column="plan", value="plus", reference_rows=reference_rows, rows=rows, scores={"amount": score})
+
+
 @pytest.mark.parametrize(
-    ("numeric", "category", "words"),
+    ("facts", "outcome"),
     [
-        ("ks_stat", "psi", ()),
-        ("ks_sta", "psi", ("'ks_sta'", "did you mean 'ks_stat'")),
-        ("ks_stat", "ks", ("monitor.drift.category", "'ks'")),
+        (segment(), Outcome.PASS),
+        (segment(score=MOVED), Outcome.FAIL),
+        (segment(rows=499), Outcome.INCONCLUSIVE),
+        (segment(reference_rows=499), Outcome.INCONCLUSIVE),
     ],
 )
-def test_a_test_that_does_not_exist_or_suit_is_named(numeric, category, words):
-    policy = Drift(numeric=DriftMethod(method=numeric, limit=0.1), category=DriftMethod(method=category, limit=0.2))
-    problems = " ".join(policy_problems(policy))
-    assert bool(problems) is bool(words)
-    assert all(word in problems for word in words)
-
-
-def test_a_p_value_says_that_drift_lies_below_the_limit():
-    assert "drift below 0.05" in str(Score(method="ks", value=0.4, limit=0.05, drifted=False))
+def test_a_segment_that_drifted_is_shown_and_does_not_block(facts, outcome):
+    checks = drift_checks(POLICY, Window(rows=1000), [column()], Predictions(score=SAME), [facts])
+    answer = Verdict(kind="drift", subject={}, checks=checks)
+    assert check(answer, "drift.segment.plan.plus").outcome is outcome
+    assert answer.outcome is Outcome.PASS

@@ -1,6 +1,5 @@
 import argparse
 import datetime as dt
-import hashlib
 import json
 import math
 import os
@@ -12,11 +11,13 @@ import msgspec
 import polars as pl
 import pytest
 
-from seatrial.bundle import Bundle, write_bundle
+from seatrial.bundle import PROFILE, Bundle, load_bundle, write_bundle
 from seatrial.commands import drift as command
-from seatrial.commands.drift import Selection, drift, parse_since
+from seatrial.commands.drift import Question, drift
 from seatrial.errors import DataError, ParamsError, RegistryError, UsageError
 from seatrial.files import md5_of
+from seatrial.live_profile import training_profile
+from seatrial.live_rows import Selection
 from seatrial.project import Project
 from seatrial.serving.log_store import log_store
 from seatrial.serving.losses import opened
@@ -62,11 +63,9 @@ class Site:
         self.sequence = 0
 
     def _bundle(self) -> Bundle:
-        from seatrial.bundle import load_bundle
-
         made = make_bundle(self.root / "made")
         training = msgspec.structs.replace(
-            made.manifest.training, data=md5_of(self.project.train_data), held_out=md5_of(self.project.test_data)
+            made.manifest.training, data=md5_of(self.project.train_data), held_out=md5_of(self.project.test_data), rows=len(TRAINING)
         )
         write_bundle(self.project.bundle, msgspec.structs.replace(made.manifest, training=training), made.files)
         return load_bundle(self.project.bundle)
@@ -112,8 +111,23 @@ class Site:
         log.flush()
         assert log.lost == 0
 
+    def profiled(self, groups=()):
+        """Let the champion keep a profile of its training rows."""
+        frame = pl.DataFrame(TRAINING)
+        answers = Runtime(self.bundle).score_frame(frame)
+        profile = training_profile(frame, self.bundle.manifest.inputs, segments=groups, answers=answers)
+        manifest = msgspec.structs.replace(self.bundle.manifest, groups=groups)
+        write_bundle(self.project.bundle, manifest, {**self.bundle.files, PROFILE: profile.to_bytes()})
+        self.bundle = load_bundle(self.project.bundle)
+        with sqlite3.connect(self.root / "mlflow.db") as connection:
+            connection.execute("UPDATE model_version_tags SET value = ?", (self.bundle.digest,))
+        connection.close()
+
     def judge(self, **selection):
-        return drift(self.project, Selection(**selection))[0]
+        return self.ask(selection=Selection(**selection))
+
+    def ask(self, **question):
+        return drift(self.project, Question(**question), now=NOON + dt.timedelta(days=1))[0]
 
 
 @pytest.fixture
@@ -124,6 +138,12 @@ def site(tmp_path):
 def fresh(count=600, seed=2, **changes):
     """Rows drawn as the training rows are; each change maps a row to the new value of its column."""
     return [row | {name: change(row) for name, change in changes.items()} for row in make_rows(count, seed=seed)]
+
+
+def options(**given):
+    """The command's options."""
+    names = ("since", "last", "only", "file", "revision", "reference")
+    return argparse.Namespace(**(dict.fromkeys(names) | given))
 
 
 def check(verdict, name):
@@ -141,7 +161,6 @@ def test_rows_like_the_training_rows_pass(site):
     assert check(verdict, "drift.columns").observed == 0
     assert Verdict.load(site.project.verdict("drift"), kind="drift") == verdict
     assert verdict.subject["bundle"] == site.bundle.digest
-    assert verdict.subject["reference"] == f"md5:{hashlib.md5(site.project.train_data.read_bytes()).hexdigest()}"
 
 
 def test_the_page_holds_the_columns_the_verdict_and_no_way_to_the_network(site):
@@ -151,7 +170,8 @@ def test_the_page_holds_the_columns_the_verdict_and_no_way_to_the_network(site):
     assert all(name in page for name in ("amount", "visits", "member", "colour", "plan", "prediction"))
     assert "<title>Drift: leavers version 3</title>" in page
     assert "default-src 'none'" in page
-    assert "600 logged rows (current) against 1500 training rows (reference)" in page
+    assert "600 rows against the 1500 rows that version 3 learned from" in page
+    assert "numbers by ks_stat from 0.1 on, categories by psi from 0.2 on" in page
 
 
 def test_a_shifted_number_fails_and_is_named(site):
@@ -283,20 +303,115 @@ def test_simulated_rows_are_said_in_the_verdict_and_in_the_title(site):
     assert "(simulation)" not in site.project.report("drift.html").read_text()
 
 
-def test_other_training_rows_than_the_champions_are_refused_with_the_way_out(site):
-    site.asked(fresh())
+def others_at_hand(site):
     pl.DataFrame(TRAINING[:100]).write_parquet(site.project.train_data)
-    with pytest.raises(DataError) as caught:
-        site.judge()
-    assert caught.value.exit_code == 2
-    assert "the champion (version 3) learned from md5:" in str(caught.value)
-    assert "dvc pull" in str(caught.value)
 
 
-def test_missing_training_rows_are_refused(site):
+def test_a_version_without_a_profile_needs_its_own_training_rows_and_says_the_way_out(site):
+    site.asked(fresh())
+    for spoil in (others_at_hand, lambda site: site.project.train_data.unlink()):
+        spoil(site)
+        with pytest.raises(DataError) as caught:
+            site.judge()
+        assert caught.value.exit_code == 2
+        assert "version 3 keeps no profile of its training rows" in str(caught.value)
+        assert "dvc pull" in str(caught.value)
+
+
+def test_a_version_with_a_profile_is_judged_without_its_training_rows(site):
+    site.profiled()
     site.project.train_data.unlink()
-    with pytest.raises(DataError, match=r"train\.parquet is missing"):
+    site.asked(fresh(amount=lambda row: 90.0))
+    verdict = site.judge()
+    assert "amount: ks_stat" in check(verdict, "drift.columns").message
+    page = site.project.report("drift.html").read_text()
+    assert "The reference's rows are not at hand" in page
+    assert "<svg" in page
+
+
+def test_parts_of_the_rows_are_judged_by_themselves(site):
+    site.profiled(groups=("plan",))
+    site.asked(fresh(1400, visits=lambda row: 1 if row["plan"] == "plus" else row["visits"]))
+    verdict = site.judge(last=1400)
+    assert "visits: ks_stat" in check(verdict, "drift.segment.plan.plus").message
+    assert check(verdict, "drift.segment.plan.basic").outcome is Outcome.PASS
+
+
+def test_a_table_is_judged_instead_of_the_log(site, tmp_path):
+    table = tmp_path / "new.csv"
+    pl.DataFrame(fresh(amount=lambda row: 90.0)).write_csv(table)
+    verdict = site.ask(table=str(table))
+    assert check(verdict, "drift.window").observed == 600
+    assert "amount: ks_stat" in check(verdict, "drift.columns").message
+    assert check(verdict, "drift.prediction").outcome is Outcome.FAIL
+
+
+def test_a_table_that_lacks_a_column_shows_it_as_missing_and_has_no_answers(site, tmp_path):
+    table = tmp_path / "new.parquet"
+    pl.DataFrame(fresh()).drop("plan").write_parquet(table)
+    verdict = site.ask(table=str(table))
+    assert "plan: 100.0%" in check(verdict, "drift.missing").message
+    assert check(verdict, "drift.prediction").outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_column_of_another_type_is_missing(site, tmp_path):
+    table = tmp_path / "new.csv"
+    pl.DataFrame(fresh()).with_columns(pl.lit("n/a").alias("amount")).write_csv(table)
+    assert "amount: 100.0%" in check(site.ask(table=str(table)), "drift.missing").message
+
+
+def test_a_table_without_any_of_the_columns_is_refused(site, tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="none of the columns that the model reads"):
+        site.ask(table=str(table))
+
+
+def test_an_earlier_window_is_a_reference(site):
+    site.asked(fresh(amount=lambda row: 90.0), at=NOON - dt.timedelta(days=2))
+    site.asked(fresh(amount=lambda row: 90.0, seed=5))
+    against = "2026-11-21..2026-11-22"
+    verdict = site.ask(selection=Selection(since=NOON - dt.timedelta(hours=1)), reference=against)
+    assert verdict.outcome is Outcome.PASS
+    assert f"600 rows that were answered in {against}" in site.project.report("drift.html").read_text()
+
+
+def test_a_window_without_enough_answers_is_no_reference(site):
+    site.asked(fresh())
+    with pytest.raises(DataError, match="answered 0 rows in it, 300 are needed"):
+        site.ask(reference="2026-10-01..2026-10-02")
+
+
+@pytest.mark.parametrize("text", ["yesterday", "24..48", "2026-11-02..2026-11-01", "1..x", "..", "nan..1"])
+def test_what_is_neither_a_version_nor_a_window_is_refused(site, text):
+    with pytest.raises(UsageError):
+        site.ask(reference=text)
+
+
+def test_another_version_is_a_reference(site):
+    site.asked(fresh())
+    assert site.ask(reference="3").outcome is Outcome.PASS
+    with pytest.raises(RegistryError, match="no version 8"):
+        site.ask(reference="8")
+
+
+@pytest.mark.parametrize(
+    "given", [{"file": "t.csv", "revision": "main"}, {"file": "t.csv", "last": 5}, {"revision": "main", "since": "24"}]
+)
+def test_sources_that_do_not_go_together_are_refused(site, given):
+    with pytest.raises(UsageError, match="do not go together"):
+        command.run(site.project, options(**given))
+
+
+def test_one_torn_part_is_named_and_nothing_else_is_lost(site):
+    site.asked(fresh())
+    part = next((site.project.home / "log").glob("date=*/*.parquet"))
+    torn = part.with_name("3-torn.parquet")
+    torn.write_bytes(part.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"3-torn\.parquet cannot be read"):
         site.judge()
+    torn.unlink()
+    assert site.judge().outcome is Outcome.PASS
 
 
 def test_without_a_champion_there_is_nothing_to_compare_with(site):
@@ -341,60 +456,45 @@ def test_more_rows_than_max_rows_are_drawn_and_said(site):
     site.set(max_rows=400)
     site.asked(fresh())
     assert site.judge().outcome is Outcome.PASS
-    assert "Of a side with more than 400 rows Evidently saw that many" in site.project.report("drift.html").read_text()
+    assert "drawn from 400 of these rows" in site.project.report("drift.html").read_text()
 
 
 def test_a_test_that_does_not_exist_is_refused_before_any_work(site):
     site.set(numeric={"method": "ks_sta", "limit": 0.1})
-    with pytest.raises(ParamsError, match="did you mean 'ks_stat'"):
+    with pytest.raises(ParamsError, match=r"monitor\.drift\.numeric\.method"):
         site.judge()
+
+
+def asked(site):
+    return drift(site.project, Question(), now=NOON)
 
 
 def test_the_same_question_is_answered_from_the_record_until_a_row_or_the_policy_changes(site):
     site.asked(fresh())
-    first, recorded = drift(site.project, Selection())
+    first, recorded = asked(site)
     assert not recorded
-    assert drift(site.project, Selection()) == (first, True)
+    assert asked(site) == (first, True)
     site.project.report("drift.html").unlink()
-    assert drift(site.project, Selection())[1] is False
+    assert asked(site)[1] is False
     site.asked(fresh(1))
-    assert drift(site.project, Selection())[1] is False
+    assert asked(site)[1] is False
     site.set(max_columns=1)
-    assert drift(site.project, Selection())[1] is False
+    assert asked(site)[1] is False
 
 
 def test_the_command_prints_the_answer_and_returns_its_exit_code(site, capsys):
     site.asked(fresh(amount=lambda row: 90.0))
-    assert command.run(site.project, argparse.Namespace(since=None, last=None, only=None)) == 1
+    assert command.run(site.project, options()) == 1
     lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[0].startswith("drift: comparing 600 rows with 1500 training rows")
+    assert lines[0].startswith("drift: 600 rows against the 1500 rows that version 3 learned from")
+    assert lines[1].startswith("drift: numbers by ks_stat from 0.1 on")
     assert lines[-1].startswith("drift: fail")
     assert "amount" in lines[-1]
 
 
 def test_fewer_than_one_row_cannot_be_asked_for(site):
     with pytest.raises(UsageError, match="--last is 0"):
-        command.run(site.project, argparse.Namespace(since=None, last=0, only=None))
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("24", NOON - dt.timedelta(hours=24)),
-        ("0.5", NOON - dt.timedelta(minutes=30)),
-        ("2026-11-01T12:00Z", dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)),
-        ("2026-11-01", dt.datetime(2026, 11, 1, tzinfo=dt.UTC)),
-        ("2026-11-01T12:00+02:00", dt.datetime(2026, 11, 1, 10, tzinfo=dt.UTC)),
-    ],
-)
-def test_since_is_hours_or_a_moment(text, moment):
-    assert parse_since(text, now=NOON) == moment
-
-
-@pytest.mark.parametrize("text", ["yesterday", "-1", "0", "nan", "inf", "2027-01-01", "", "1e400"])
-def test_since_refuses_what_is_no_moment_before_now(text):
-    with pytest.raises(UsageError):
-        parse_since(text, now=NOON)
+        command.run(site.project, options(last=0))
 
 
 def test_the_command_imports_nothing_heavy():
@@ -425,10 +525,10 @@ def test_rows_in_the_store_and_on_the_disk_are_one_window(site, monkeypatch):
 
 def test_rows_that_a_killed_server_took_along_are_said(site, capsys):
     site.asked(fresh())
-    options = argparse.Namespace(since=None, last=None, only=None)
-    command.run(site.project, options)
+    given = options()
+    command.run(site.project, given)
     assert "not in the log" not in capsys.readouterr().out
     with opened(site.project.home / "log", version="3", run="r") as counters:
         counters.answered(1234)
-    command.run(site.project, options)
+    command.run(site.project, given)
     assert "1,234 answered rows are not in the log, lost in 1 end of a server" in capsys.readouterr().out
