@@ -15,6 +15,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from seatrial.errors import EndpointError
+from seatrial.files import write_atomic
 
 LONGEST = 99
 """Bytes of a socket's path; Envoy refuses more than 107, and macOS more than 103."""
@@ -33,12 +34,12 @@ def open_folder(home: Path, record: Path, env: Mapping[str, str]) -> Path:
     The record is what a later command finds the sockets by, whatever its own environment says. Raises EndpointError for a
     folder that somebody else could enter.
     """
-    folder = recorded_folder(home, record)
-    if folder is None or not folder.exists():
-        folder = _choose(folder_name(home, os.getuid()), env)
+    known = recorded_folder(home, record)
+    folder = known if known is not None and known.exists() else _choose(folder_name(home, os.getuid()), env)
     _make_private(folder)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(f"{folder}\n")
+    if folder != known:  # others read it at any time, without a lock
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(record, f"{folder}\n".encode())
     return folder
 
 

@@ -110,3 +110,20 @@ def test_a_socket_that_speaks_no_http_is_no_answer(base):
         thread.start()
         assert fetch(base / "s", "/") is None
         thread.join()
+
+
+def test_who_reads_the_record_finds_the_folder_while_others_open_it(tmp_path, base):
+    record, env = tmp_path / "endpoint/sockets", {"XDG_RUNTIME_DIR": str(base)}
+    folder, found, ended = open_folder(tmp_path, record, env), set(), threading.Event()
+
+    def read():
+        while not ended.is_set():
+            found.add(recorded_folder(tmp_path, record))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(2000):
+        open_folder(tmp_path, record, env)
+    ended.set()
+    reader.join()
+    assert found == {folder}
