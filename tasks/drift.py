@@ -1,4 +1,4 @@
-"""Drift."""
+"""After the deploy: drift, and outcomes."""
 
 import nox
 
@@ -7,5 +7,11 @@ from tasks.environment import run
 
 @nox.session(default=False)
 def drift(session: nox.Session) -> None:
-    """Compare what the endpoint was asked with what the champion was trained on (Evidently)."""
+    """Compare what the endpoint was asked with what the champion was trained on."""
     run(session, "seatrial", "drift", *session.posargs)
+
+
+@nox.session(default=False)
+def labels(session: nox.Session) -> None:
+    """Keep outcomes that became known (`-- TABLE`), and say how well the champion did."""
+    run(session, "seatrial", "labels", *session.posargs)

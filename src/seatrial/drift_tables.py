@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from seatrial.bundle import Bundle
 from seatrial.errors import DataError, UsageError
 from seatrial.live_rows import Current
+from seatrial.places import table_at
 from seatrial.progress import reading
 from seatrial.sources import S3, Part, batches, local_parts
 
@@ -35,7 +34,7 @@ def read_current_table(project: Project, bundle: Bundle, table: str, *, sample: 
     """Every row of a CSV or Parquet file or folder, on disk or at s3://; DataError where it has none of the model's inputs."""
     from seatrial.serving.runtime import Runtime
 
-    data = replace(project.settings.data, raw=table, pattern=None)
+    data = table_at(project.settings.data, table)
     found = Current(bundle.manifest, segments=segments, sample=sample)
     parts = _parts(project, table, data)
     runtime = Runtime(bundle, threads=os.cpu_count() or 1)

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from seatrial.files import sha256_json
 from seatrial.live_profile import LiveTally
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seatrial.serving.log_store import LogStore
 
 ANSWERED = ("champion", "challenger", "direct")  # a mirrored request's answer was discarded; its twin is logged too
-OWN = ("digest", "variant", "simulated", "time", "probability")
+OWN = ("digest", "variant", "simulated", "time", "probability", "id", "request_id", "latency_ms")
 READ_TRIES = 3
 SEED = 0
 
@@ -138,7 +138,36 @@ def read_window(
     return settled(attempt)
 
 
-def settled(attempt: Callable[[], Current]) -> Current:
+def read_answers(project: Project, manifest: Manifest, digest: str, selection: Selection) -> pl.DataFrame:
+    """The window's answers without their inputs: columns key (the row's id, else the request's), time, probability, latency_ms,
+    request_id, simulated, and the manifest's groups.
+    """
+    import polars as pl
+
+    own, store = own_columns(manifest), log_store(project)
+    groups = [name for name in manifest.groups if name in {column.name for column in manifest.inputs}]
+
+    def attempt() -> pl.DataFrame:
+        wanted = [
+            pl.coalesce(pl.col(own["id"]).cast(pl.String), pl.col(own["request_id"]).cast(pl.String)).alias("key"),
+            pl.col(own["time"]).cast(pl.Datetime("us", "UTC")).alias("time"),
+            *(pl.col(own[name]).cast(pl.Float64).alias(name) for name in ("probability", "latency_ms")),
+            pl.col(own["request_id"]).cast(pl.String).alias("request_id"),
+            pl.col(own["simulated"]).cast(pl.Boolean).fill_null(False).alias("simulated"),
+            *(pl.col(name).cast(pl.String) for name in groups),
+        ]
+        columns = (*own.values(), *groups)
+        found = [rows.select(wanted) for rows, _ in _parts(project.home / "log", store, manifest, digest, selection, columns=columns)]
+        empty = pl.DataFrame({name: [] for name in columns}).cast({own["time"]: pl.Datetime("us", "UTC")})
+        return pl.concat([empty.select(wanted), *found])
+
+    return settled(attempt)
+
+
+T = TypeVar("T")
+
+
+def settled(attempt: Callable[[], T]) -> T:
     """What `attempt` gives; tried again where parts were merged, taken away or removed while it read."""
     for _ in range(READ_TRIES - 1):
         try:
@@ -149,18 +178,20 @@ def settled(attempt: Callable[[], Current]) -> Current:
 
 
 def _parts(
-    folder: Path, store: LogStore | None, manifest: Manifest, digest: str, selection: Selection, *, only_own: bool = False
+    folder: Path, store: LogStore | None, manifest: Manifest, digest: str, selection: Selection, *, columns: Sequence[str] = ()
 ) -> Iterator[tuple[pl.DataFrame, int]]:
-    """Part by part: the rows of this bundle that are meant, and how many answered rows of others there were."""
+    """Part by part: the rows of this bundle that are meant (`columns` of them, where some are named), and how many answered rows of
+    others there were.
+    """
     import polars as pl
 
     own = own_columns(manifest)
     for part in parts(folder, since=selection.since, until=selection.until, store=store):
         lazy = open_part(part, store)
         there = lazy.collect_schema().names()
-        lazy = lazy.with_columns(pl.lit(None).alias(name) for name in own.values() if name not in there)
-        if only_own:
-            lazy = lazy.select(own.values())
+        lazy = lazy.with_columns(pl.lit(None).alias(name) for name in {*own.values(), *columns} if name not in there)
+        if columns:
+            lazy = lazy.select(columns)
         time = pl.col(own["time"])
         if selection.since is not None:
             lazy = lazy.filter(time >= selection.since)
@@ -193,7 +224,14 @@ def _cut(
 
     time = own_columns(manifest)["time"]
     newest = pl.Series(time, [], dtype=pl.Datetime("us", "UTC"))
-    for rows, _ in _parts(folder, store, manifest, digest, selection, only_own=True):
+    for rows, _ in _parts(
+        folder,
+        store,
+        manifest,
+        digest,
+        selection,
+        columns=tuple(own_columns(manifest)[name] for name in ("digest", "variant", "simulated", "time")),
+    ):
         newest = pl.concat([newest, rows[time].cast(newest.dtype)]).top_k(last)
     if not newest.len():
         return lambda rows: rows

@@ -53,8 +53,15 @@ class Drift(Section, frozen=True, kw_only=True):
     missing_increase: Share = 0.05
 
 
+class Labels(Section, frozen=True, kw_only=True):
+    """Outcomes that come after the answers: how many a metric needs."""
+
+    min_rows: Count = 100
+
+
 class Monitor(Section, frozen=True, kw_only=True):
-    """The live side: the prediction log and drift."""
+    """The live side: the prediction log, drift and outcomes."""
 
     log: Log = Log()
     drift: Drift = Drift()
+    labels: Labels = Labels()

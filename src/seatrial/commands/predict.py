@@ -12,10 +12,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from seatrial.errors import RegistryError
 from seatrial.files import shown_path
+from seatrial.places import table_at
 from seatrial.predict import Predicted, predict
 from seatrial.project import Project
 
@@ -48,7 +47,7 @@ def score_table(project: Project, table: str | Path, output: Path, version: Regi
     from seatrial.serving.runtime import Runtime
 
     bundle = load_bundle(fetch_bundle(project, version, project.home / "store"), expected=version.digest)
-    data = replace(project.settings.data, raw=str(table), pattern=None)
+    data = table_at(project.settings.data, str(table))
     runtime = Runtime(bundle, threads=os.cpu_count() or 1)
     return predict(table, output, runtime, data, version=str(version.version), inputs=inputs, root=project.root)
 

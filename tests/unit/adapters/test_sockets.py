@@ -122,7 +122,7 @@ def test_who_reads_the_record_finds_the_folder_while_others_open_it(tmp_path, ba
 
     reader = threading.Thread(target=read)
     reader.start()
-    for _ in range(2000):
+    for _ in range(200):
         open_folder(tmp_path, record, env)
     ended.set()
     reader.join()

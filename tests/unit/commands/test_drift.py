@@ -101,7 +101,7 @@ class Site:
                 simulated=simulated,
                 count=len(rows),
                 values=decoded.values,
-                ids=[None] * len(rows),
+                ids=[row.get(ID) for row in rows],
                 labels=["No"] * len(rows),
                 probabilities=answers if probability is None else [probability] * len(rows),
                 latency_ms=1.0,
@@ -111,11 +111,11 @@ class Site:
         log.flush()
         assert log.lost == 0
 
-    def profiled(self, groups=()):
+    def profiled(self, groups=(), positive=None):
         """Let the champion keep a profile of its training rows."""
         frame = pl.DataFrame(TRAINING)
         answers = Runtime(self.bundle).score_frame(frame)
-        profile = training_profile(frame, self.bundle.manifest.inputs, segments=groups, answers=answers)
+        profile = training_profile(frame, self.bundle.manifest.inputs, segments=groups, answers=answers, positive=positive)
         manifest = msgspec.structs.replace(self.bundle.manifest, groups=groups)
         write_bundle(self.project.bundle, manifest, {**self.bundle.files, PROFILE: profile.to_bytes()})
         self.bundle = load_bundle(self.project.bundle)
@@ -532,3 +532,8 @@ def test_rows_that_a_killed_server_took_along_are_said(site, capsys):
         counters.answered(1234)
     command.run(site.project, given)
     assert "1,234 answered rows are not in the log, lost in 1 end of a server" in capsys.readouterr().out
+
+
+def test_a_glob_is_no_table(site):
+    with pytest.raises(UsageError, match="is no file and no folder"):
+        site.ask(table="new-*.csv")
