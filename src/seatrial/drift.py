@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 200
 MAX_UNSEEN = 20
 PREDICTION = "the answers"
-DRAWN = ".shape { width: 30rem; max-width: 100% } .now { fill: #2f6f9f; opacity: .8 } .then { fill: #b9c2cc } .base { stroke: #8894a0 }"
+DRAWN = ".drawn { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: .8rem }"
 NO_COLUMN = ColumnProfile(type="string", count=0, nulls=0, distinct=0)
 
 
@@ -134,9 +134,10 @@ def drift_page(policy: Drift, bundle: Bundle, current: Current, reference: Refer
     """The page: the verdict, what was compared, and charts: Evidently's of both samples, else ours of both profiles."""
     head = page_head(verdict, policy, current, reference)
     if reference.rows is None:
+        from seatrial.column_table import STYLE
         from seatrial.html import page
 
-        return page(title, f"<h1>{_escaped(title)}</h1>{head}", _drawings(current, reference), style=DRAWN)
+        return page(title, f"<h1>{_escaped(title)}</h1>{head}", _drawings(current, reference, verdict), style=STYLE + DRAWN)
     from seatrial.evidently_report import compare, framed
 
     inputs = bundle.manifest.inputs
@@ -148,11 +149,20 @@ def drift_page(policy: Drift, bundle: Bundle, current: Current, reference: Refer
     return framed(html, title=title, head=head)
 
 
-def _drawings(current: Current, reference: Reference) -> str:
-    from seatrial.drawings import drawing
+def _drawings(current: Current, reference: Reference, verdict: Verdict) -> str:
+    """A card for each column, those that drifted first, with its sentence and both sides' distributions."""
+    from seatrial.drawings import NOW, THEN, drawing
+    from seatrial.html import tag
 
-    now, then = current.tally.profile().inputs.columns, reference.profile.inputs.columns
-    return "".join(f"<h2>{_escaped(name)}</h2>{drawing(name, now[name], then.get(name))}" for name in now if now[name].count)
+    now, then = current.tally.profile(listed=True).inputs.columns, reference.profile.inputs.columns
+    cards = [
+        f'<article class="card"><h3>{_escaped(check.column or "")}</h3><p>{tag(check.outcome.value)} {_escaped(check.message)}</p>'
+        f"{drawing(check.column or '', now[check.column], then.get(check.column))}</article>"
+        for check in verdict.worst_first()
+        if check.column is not None and check.name == f"drift.{check.column}"
+    ]
+    legend = f'<p class="legend"><span>{NOW}now</span><span>{THEN}reference</span></p>'
+    return f'<h2>Columns</h2>{legend}<div class="drawn">{"".join(cards)}</div>'
 
 
 def _has_values(values: Any) -> bool:
@@ -236,8 +246,8 @@ def page_head(verdict: Verdict, policy: Drift, current: Current, reference: Refe
     return (
         f'<p><strong class="{verdict.outcome.value}">{verdict.outcome.value}</strong>: {_escaped(reason(verdict))}</p>'
         f"<ul>{''.join(_item(check) for check in found[:10])}{more}</ul>"
-        f"<p>{current.rows} rows against {_escaped(reference.words)}. {_escaped(methods(policy))}. Every row of both sides was"
-        f" counted. {charts}</p>"
+        f"<p>{current.rows} rows against {_escaped(reference.words)}; every row of both sides was counted."
+        f" Drift is decided for {_escaped(methods(policy))}. {charts}</p>"
     )
 
 

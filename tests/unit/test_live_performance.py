@@ -43,6 +43,14 @@ def test_where_probabilities_mean_what_they_say_the_estimate_is_the_truth(bundle
         assert max(truth.low, guess.low) <= min(truth.high, guess.high)
 
 
+def test_the_calibration_corrects_a_model_that_is_too_sure(bundle):
+    draw = np.random.default_rng(3)
+    table = rows().with_columns(outcome=pl.Series(np.where(draw.random(4000) < rows()["probability"].to_numpy() / 2, "Yes", "No")))
+    right = measured(bundle, table, calibration=Calibration(answered=(0.0, 1.0), came=(0.0, 0.5)))
+    assert right.estimated["f1"].value == pytest.approx(right.found["f1"].value, abs=0.04)
+    assert abs(measured(bundle, table).estimated["f1"].value - right.found["f1"].value) > 0.05
+
+
 def test_where_the_relation_itself_changed_only_outcomes_show_it(bundle):
     found = measured(bundle, rows(flipped=0.3))
     assert found.found["roc_auc"].high < found.estimated["roc_auc"].low - 0.1

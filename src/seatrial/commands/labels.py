@@ -137,13 +137,13 @@ def _print_metrics(parts: dict[str, Performance], names: Sequence[str], *, minim
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("rows", "answers", "outcomes", "metric", "by outcomes (95 %)", "estimated (95 %)", title=None)
+    table = Table("metric", "by outcomes (95 %)", "estimated (95 %)")
     for part, found in parts.items():
-        for at, name in enumerate(names):
-            first = (part, f"{found.answered:,}", f"{found.labelled:,}") if at == 0 else ("", "", "")
-            known = found.found.get(name)
-            guess = found.estimated.get(name)
-            missing = f"needs {minimum} outcomes of both classes"
-            table.add_row(*first, name, missing if known is None else str(known), "–" if guess is None else str(guess))
+        table.add_section()
+        table.add_row(f"{part}: {found.answered:,} answers, {found.labelled:,} outcomes", "", "", style="bold")
+        for name in names:
+            known, guess = found.found.get(name), found.estimated.get(name)
+            missing = f"needs {minimum} outcomes, both classes"
+            table.add_row(f"  {name}", missing if known is None else str(known), "–" if guess is None else str(guess))
     Console().print(table)
     print("labels: the estimate holds while probabilities mean what they meant on the held-out rows; outcomes show where they no longer do")

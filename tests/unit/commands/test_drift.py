@@ -171,7 +171,7 @@ def test_the_page_holds_the_columns_the_verdict_and_no_way_to_the_network(site):
     assert "<title>Drift: leavers version 3</title>" in page
     assert "default-src 'none'" in page
     assert "600 rows against the 1500 rows that version 3 learned from" in page
-    assert "numbers by ks_stat from 0.1 on, categories by psi from 0.2 on" in page
+    assert "Drift is decided for numbers by ks_stat from 0.1 on, categories by psi from 0.2 on" in page
 
 
 def test_a_shifted_number_fails_and_is_named(site):
@@ -289,6 +289,12 @@ def test_the_newest_rows_are_judged_or_those_since_a_moment(site):
     assert check(site.judge(since=NOON + dt.timedelta(hours=1)), "drift.window").observed == 600
     assert check(site.judge(last=1000), "drift.window").observed == 1000
     assert check(site.judge(since=NOON + dt.timedelta(hours=3)), "drift.window").observed == 0
+
+
+def test_of_rows_of_one_moment_in_several_parts_no_more_than_asked_for_are_judged(site):
+    for seed in (2, 3):
+        site.asked(fresh(400, seed=seed), at=NOON - dt.timedelta(microseconds=site.sequence))
+    assert check(site.judge(last=500), "drift.window").observed == 500
 
 
 def test_simulated_rows_are_said_in_the_verdict_and_in_the_title(site):
