@@ -14,6 +14,7 @@ from seatrial.adapters.envoy import Route
 from seatrial.adapters.keepers import CONTROLLER, CONTROLLER_FILE
 from seatrial.adapters.sockets import recorded_folder
 from seatrial.adapters.supervisor import Process, Supervisor, await_an_end
+from seatrial.adapters.supervisor_files import OVER
 from seatrial.files import locked
 from seatrial.guardian import endpoint_folder, guardian_pid, start_guardian
 
@@ -43,7 +44,8 @@ class Upkeep:
         for group in self._due(processes):
             supervisor.start_again(group)
             self.say(f"{group} had been given up, and requests go to it: it is started again")
-        if any(one.group == CONTROLLER and one.state == "EXITED" for one in processes):
+        # One that was killed has exited too, until supervisord starts it again a moment later.
+        if any(one.group == CONTROLLER and one.state == "EXITED" and one.exit_code in OVER for one in processes):
             with suppress(BlockingIOError), locked(endpoint_folder(self.home) / "lock", wait=False):
                 supervisor.remove(CONTROLLER)
                 (endpoint_folder(self.home) / CONTROLLER_FILE).unlink(missing_ok=True)

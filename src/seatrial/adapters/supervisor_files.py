@@ -13,7 +13,7 @@ from seatrial.errors import EndpointError
 
 STOP_S = 15
 RETRIES = 20
-OVER = "0,1,3"
+OVER = (0, 1, 3)
 """The exit codes after which a program that is not lasting is over."""
 LOG_BYTES, LOGS_KEPT = 5 * 2**20, 2
 OUTPUT_BYTES, OUTPUTS_KEPT = 50 * 10**6, 4
@@ -70,7 +70,7 @@ def group_config(group: str, programs: tuple[Program, ...], *, priority: int, pi
 
 def _program_config(program: Program, pid_file: Path) -> str:
     command = leash_command(program.runtime, pid_file, program.command)
-    lasting = "autorestart = true" if program.lasting else f"autorestart = unexpected\nexitcodes = {OVER}"
+    lasting = "autorestart = true" if program.lasting else f"autorestart = unexpected\nexitcodes = {','.join(map(str, OVER))}"
     return f"""[program:{program.name}]
 command = {_escaped(shlex.join(command))}
 directory = {_escaped(program.directory or pid_file.parent)}
