@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.bundle import Bundle, Input
 from seatrial.checks.drift import ColumnFacts, Kind, Predictions, SegmentFacts, Window, drift_checks, window_checks
 from seatrial.checks.drift_scores import Pair, scores_of
+from seatrial.html import escape, page, tag
 from seatrial.live_profile import NUMBERS, LiveProfile, plain
 from seatrial.live_rows import Current
 from seatrial.params import Drift
@@ -55,12 +56,12 @@ def drift_verdict(
     if current.rows < policy.min_rows:
         return Verdict(kind="drift", subject=subject, checks=window_checks(policy, window))
     inputs = bundle.manifest.inputs
-    now, then = current.tally.profile(listed=True), reference.profile
+    now, then, counted = current.tally.profile(listed=True), reference.profile, current.tally.columns
     kept = [column.name for column in inputs if column.name not in dropped]
-    pairs = {name: _pair(name, now.inputs, then.inputs, current.tally.columns[name]) for name in kept}
+    pairs = {name: _pair(name, now.inputs, then.inputs, counted[name]) for name in kept}
     answered = {} if now.answers is None or then.answers is None else {PREDICTION: (now.answers, then.answers)}
     scores = scores_of(policy, pairs | answered)
-    facts = [_facts(column, current, then.inputs, known=column.name in kept) for column in inputs]
+    facts = [_facts(column, counted[column.name], then.inputs, known=column.name in kept) for column in inputs]
     columns = [_scored(one, scores.columns, scores.missing) for one in facts]
     predictions = Predictions(strange=current.strange, score=scores.columns.get(PREDICTION))
     checks = drift_checks(policy, window, columns, predictions, _segments(policy, now, then, kept))
@@ -81,10 +82,9 @@ def _scored(facts: ColumnFacts, scores: Mapping[str, Any], missing: Mapping[str,
     return replace(facts, score=scores.get(facts.name), missing_p=missing.get(facts.name, 1.0))
 
 
-def _facts(column: Input, current: Current, then: Profile, *, known: bool) -> ColumnFacts:
+def _facts(column: Input, counted: ColumnSummary, then: Profile, *, known: bool) -> ColumnFacts:
     """What is missing and unseen in one column, on all rows."""
     before = then.columns.get(column.name, NO_COLUMN)
-    counted = current.tally.columns[column.name]
     kind: Kind = "numeric" if column.type in NUMBERS else "category"
     if not known:
         return ColumnFacts(name=column.name, kind=kind, reference_missing=before.missing, current_missing=None)
@@ -135,9 +135,8 @@ def drift_page(policy: Drift, bundle: Bundle, current: Current, reference: Refer
     head = page_head(verdict, policy, current, reference)
     if reference.rows is None:
         from seatrial.column_table import STYLE
-        from seatrial.html import page
 
-        return page(title, f"<h1>{_escaped(title)}</h1>{head}", _drawings(current, reference, verdict), style=STYLE + DRAWN)
+        return page(title, f"<h1>{escape(title)}</h1>{head}", _drawings(current, reference, verdict), style=STYLE + DRAWN)
     from seatrial.evidently_report import compare, framed
 
     inputs = bundle.manifest.inputs
@@ -152,11 +151,10 @@ def drift_page(policy: Drift, bundle: Bundle, current: Current, reference: Refer
 def _drawings(current: Current, reference: Reference, verdict: Verdict) -> str:
     """A card for each column, those that drifted first, with its sentence and both sides' distributions."""
     from seatrial.drawings import NOW, THEN, drawing
-    from seatrial.html import tag
 
     now, then = current.tally.profile(listed=True).inputs.columns, reference.profile.inputs.columns
     cards = [
-        f'<article class="card"><h3>{_escaped(check.column or "")}</h3><p>{tag(check.outcome.value)} {_escaped(check.message)}</p>'
+        f'<article class="card"><h3>{escape(check.column or "")}</h3><p>{tag(check.outcome.value)} {escape(check.message)}</p>'
         f"{drawing(check.column or '', now[check.column], then.get(check.column))}</article>"
         for check in verdict.worst_first()
         if check.column is not None and check.name == f"drift.{check.column}"
@@ -244,10 +242,10 @@ def page_head(verdict: Verdict, policy: Drift, current: Current, reference: Refe
         else "The reference's rows are not at hand, so the drawings below show the profiles that were compared."
     )
     return (
-        f'<p><strong class="{verdict.outcome.value}">{verdict.outcome.value}</strong>: {_escaped(reason(verdict))}</p>'
+        f'<p><strong class="{verdict.outcome.value}">{verdict.outcome.value}</strong>: {escape(reason(verdict))}</p>'
         f"<ul>{''.join(_item(check) for check in found[:10])}{more}</ul>"
-        f"<p>{current.rows} rows against {_escaped(reference.words)}; every row of both sides was counted."
-        f" Drift is decided for {_escaped(methods(policy))}. {charts}</p>"
+        f"<p>{current.rows} rows against {escape(reference.words)}; every row of both sides was counted."
+        f" Drift is decided for {escape(methods(policy))}. {charts}</p>"
     )
 
 
@@ -262,10 +260,4 @@ def methods(policy: Drift) -> str:
 
 def _item(check: Check) -> str:
     word = f"{check.outcome.value}{' (advisory)' if check.advisory else ''}"
-    return f'<li><span class="{check.outcome.value}">{word}</span> <code>{_escaped(check.name)}</code> {_escaped(check.message)}</li>'
-
-
-def _escaped(text: str) -> str:
-    from seatrial.html import escape
-
-    return escape(text)
+    return f'<li><span class="{check.outcome.value}">{word}</span> <code>{escape(check.name)}</code> {escape(check.message)}</li>'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.bundle import Bundle, load_bundle
 from seatrial.drift import Reference
-from seatrial.errors import BundleError, DataError, RegistryError
+from seatrial.errors import BundleError, DataError
 from seatrial.files import md5_of, sha256_bytes
 from seatrial.live_profile import LiveProfile, profile_of_bundle, training_profile
 from seatrial.live_rows import Sample, Selection, own_columns, read_window
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 
     from seatrial.adapters.registry import RegisteredVersion
     from seatrial.project import Project
-
-
-def champion_of(project: Project) -> RegisteredVersion:
-    """The champion; RegistryError where there is none yet."""
-    from seatrial.adapters.registry import read_alias
-
-    champion = read_alias(project, "champion")
-    if champion is None:
-        name = project.settings.registered_model
-        raise RegistryError(f"{name!r} has no champion yet, so there is nothing to compare with", hint="take one live: nox -s gate deploy")
-    return champion
 
 
 def bundle_of(project: Project, version: RegisteredVersion) -> Bundle:
@@ -91,13 +80,9 @@ def chosen_reference(project: Project, text: str | None, champion: RegisteredVer
 
 
 def _of_version(project: Project, number: int) -> Reference:
-    from seatrial.adapters.registry import read_version
+    from seatrial.adapters.registry import version_of
 
-    version = read_version(project, number)
-    if version is None:
-        raise RegistryError(
-            f"{project.settings.registered_model!r} has no version {number}", hint="seatrial audit lists what the registry holds"
-        )
+    version = version_of(project, number)
     return training_reference(project, version, bundle_of(project, version))
 
 

@@ -7,7 +7,6 @@ the mix of the rows has changed. Where the relation itself changes (concept drif
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -145,10 +144,3 @@ def estimated(
 def by_group(rows: pl.DataFrame, column: str) -> dict[str, pl.DataFrame]:
     """The joined rows of each value of a column, by the value as text."""
     return {str(value): part for (value,), part in sorted(rows.group_by(column), key=lambda item: str(item[0][0])) if value is not None}
-
-
-def span(rows: pl.DataFrame) -> tuple[dt.datetime, dt.datetime] | None:
-    """When the first and the last row were answered."""
-    times = rows["time"]
-    first, last = times.min(), times.max()
-    return (first, last) if isinstance(first, dt.datetime) and isinstance(last, dt.datetime) else None

@@ -185,7 +185,7 @@ class LiveTally:
     def _merge(self) -> None:
         """Keep one summary a column, so that memory does not grow with the parts."""
         for columns in (self._whole, *(found for _, found in self._parts.values())):
-            columns |= {name: [merged_column(found)] for name, found in columns.items() if found}
+            columns |= {name: [merged_column(found)] for name, found in columns.items() if len(found) > 1}
         self._answers = [merged_column(self._answers)] if self._answers else []
 
     @property

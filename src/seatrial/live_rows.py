@@ -8,14 +8,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from seatrial.files import sha256_json
 from seatrial.live_profile import LiveTally
 from seatrial.serving.log_parts import own_name
 from seatrial.serving.log_store import log_store
-from seatrial.serving.predictions import PartGoneError, open_part, parts
+from seatrial.serving.predictions import collected, open_part, parts, settled
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 ANSWERED = ("champion", "challenger", "direct")  # a mirrored request's answer was discarded; its twin is logged too
 OWN = ("digest", "variant", "simulated", "time", "probability", "id", "request_id", "latency_ms")
-READ_TRIES = 3
 SEED = 0
 
 
@@ -164,19 +163,6 @@ def read_answers(project: Project, manifest: Manifest, digest: str, selection: S
     return settled(attempt)
 
 
-T = TypeVar("T")
-
-
-def settled(attempt: Callable[[], T]) -> T:
-    """What `attempt` gives; tried again where parts were merged, taken away or removed while it read."""
-    for _ in range(READ_TRIES - 1):
-        try:
-            return attempt()
-        except PartGoneError:
-            continue
-    return attempt()
-
-
 def _parts(
     folder: Path, store: LogStore | None, manifest: Manifest, digest: str, selection: Selection, *, columns: Sequence[str] = ()
 ) -> Iterator[tuple[pl.DataFrame, int]]:
@@ -204,16 +190,6 @@ def _parts(
             simulated = pl.col(own["simulated"]).cast(pl.Boolean).fill_null(False)
             rows = rows.filter(simulated if selection.only == "simulated" else ~simulated)
         yield rows, others
-
-
-def collected(lazy: pl.LazyFrame, part: PurePath) -> pl.DataFrame:
-    """A part's rows; PartGoneError where it went meanwhile, DataError where it is no Parquet file."""
-    from seatrial.serving.predictions import read_problem
-
-    try:
-        return lazy.collect()
-    except Exception as error:  # noqa: BLE001 - told apart there; what is not known stays what it is
-        raise read_problem(part, error) from None
 
 
 def _cut(

@@ -36,12 +36,15 @@ def main(pid_file: str, *command: str) -> None:
 
 
 def _note_start(folder: Path) -> None:
-    """One line for each start, for `status`: supervisord does not count. Only where its folder is there to hold them."""
+    """One line for each start, time and process id: supervisord does not count, and whoever finds it killed must know what it ran.
+
+    Only where their folder is there to hold them.
+    """
     name = os.environ.get("SUPERVISOR_PROCESS_NAME")
     if name and folder.is_dir():
         # A full disk is no reason not to serve.
         with contextlib.suppress(OSError), (folder / name).open("a") as stream:
-            stream.write(f"{time.time():.0f}\n")
+            stream.write(f"{time.time():.0f} {os.getpid()}\n")
 
 
 def _die_with_parent() -> None:

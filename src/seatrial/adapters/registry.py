@@ -74,6 +74,23 @@ def read_version(project: Project, number: int) -> RegisteredVersion | None:
     return _door(project).by_number(project.settings.registered_model, number)
 
 
+def champion_of(project: Project) -> RegisteredVersion:
+    """The champion; RegistryError where there is none yet."""
+    champion = read_alias(project, "champion")
+    if champion is None:
+        raise RegistryError(f"{project.settings.registered_model!r} has no champion yet", hint="take one live: nox -s gate deploy")
+    return champion
+
+
+def version_of(project: Project, number: int) -> RegisteredVersion:
+    """A version by its number; RegistryError where there is none of it."""
+    version = read_version(project, number)
+    if version is None:
+        name = project.settings.registered_model
+        raise RegistryError(f"{name!r} has no version {number}", hint="seatrial audit lists what the registry holds")
+    return version
+
+
 def digests_judged_on(project: Project, test_data: str) -> frozenset[str]:
     """Digests of the registered bundles that passed on these held-out rows, by the rows' hash."""
     return frozenset(_door(project).judged_on(project.settings.registered_model, test_data))

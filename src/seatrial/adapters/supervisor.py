@@ -221,7 +221,7 @@ class Supervisor:
     def end_lost(self) -> None:
         """Where nobody answers: kill the supervisord of the pid file, if it is this endpoint's, and remove what it left.
 
-        The leash takes its programs along.
+        The leash takes its programs along; this returns when they are gone, too.
         """
         if self.pid() is not None:
             return
@@ -229,8 +229,15 @@ class Supervisor:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not alive(pid), 5)
+        started = self._started_last()
+        wait_until(lambda: not any(map(alive, started)), 5)
         for left in (self._control, self._pid_file):
             left.unlink(missing_ok=True)
+
+    def _started_last(self) -> list[int]:
+        """The process of each program that was started last, as its leash wrote it down."""
+        notes = [path.read_text().split() for path in (self._folder / STARTS).glob("*")]
+        return [int(words[-1]) for words in notes if words]
 
     def _recorded_pid(self) -> int | None:
         try:

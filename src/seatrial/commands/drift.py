@@ -90,8 +90,9 @@ def drift(project: Project, question: Question, *, now: dt.datetime) -> tuple[Ve
     Raises RegistryError where there is no champion, BundleError where its bytes are gone, DataError where the reference or the rows
     cannot be read, UsageError for a reference that is none.
     """
+    from seatrial.adapters.registry import champion_of
     from seatrial.drift import drift_page, drift_verdict
-    from seatrial.drift_references import bundle_of, champion_of, chosen_reference
+    from seatrial.drift_references import bundle_of, chosen_reference
 
     policy = project.settings.monitor.drift
     champion = champion_of(project)

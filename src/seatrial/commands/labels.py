@@ -41,7 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(project: Project, options: argparse.Namespace) -> int:
     """Keep what is new and report; 0, or an exception that says why nothing was kept."""
-    from seatrial.drift_references import bundle_of, champion_of
+    from seatrial.adapters.registry import champion_of
+    from seatrial.drift_references import bundle_of
 
     project.settings.require_binary("labels")
     now = dt.datetime.now(dt.UTC)

@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.errors import RegistryError
 from seatrial.files import shown_path
 from seatrial.places import table_at
 from seatrial.predict import Predicted, predict
@@ -34,7 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(project: Project, options: argparse.Namespace) -> int:
     """Score, and say what came of it; 0, or an exception that says why not."""
-    version = _version(project, options.version)
+    from seatrial.adapters.registry import champion_of, version_of
+
+    version = champion_of(project) if options.version is None else version_of(project, options.version)
     found = score_table(project, options.table, options.output, version, inputs=options.inputs)
     _print(found, version, options.output)
     return 0
@@ -42,26 +43,13 @@ def run(project: Project, options: argparse.Namespace) -> int:
 
 def score_table(project: Project, table: str | Path, output: Path, version: RegisteredVersion, *, inputs: bool = False) -> Predicted:
     """Score `table` with a registered version's bundle; raises BundleError, DataError or UsageError."""
-    from seatrial.adapters.registry import fetch_bundle
-    from seatrial.bundle import load_bundle
+    from seatrial.drift_references import bundle_of
     from seatrial.serving.runtime import Runtime
 
-    bundle = load_bundle(fetch_bundle(project, version, project.home / "store"), expected=version.digest)
+    bundle = bundle_of(project, version)
     data = table_at(project.settings.data, str(table))
     runtime = Runtime(bundle, threads=os.cpu_count() or 1)
     return predict(table, output, runtime, data, version=str(version.version), inputs=inputs, root=project.root)
-
-
-def _version(project: Project, number: int | None) -> RegisteredVersion:
-    from seatrial.adapters.registry import read_alias, read_version
-
-    model = project.settings.registered_model
-    found = read_alias(project, "champion") if number is None else read_version(project, number)
-    if found is not None:
-        return found
-    if number is None:
-        raise RegistryError(f"{model!r} has no champion yet", hint="release one: nox -s gate deploy; or name a --version")
-    raise RegistryError(f"{model!r} has no version {number}", hint="seatrial audit lists what the registry holds")
 
 
 def _print(found: Predicted, version: RegisteredVersion, output: Path) -> None:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
@@ -35,8 +35,7 @@ OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated"
 HOUSEKEEPING_SECONDS = 600
 DAY_MICROSECONDS = 86_400_000_000
 READ_TRIES = 3
-
-
+T = TypeVar("T")
 LONGEST_PAUSE = 0.005
 MANY_ROWS = 512
 SPREAD = 0.3
@@ -236,23 +235,16 @@ def read_log(folder: Path, *, since: dt.datetime | None = None, store: LogStore 
     """
     import polars as pl
 
-    frames = _frames(folder, since, store)
+    def attempt() -> list[pl.DataFrame]:
+        return [collected(open_part(part, store), part) for part in parts(folder, since=since, store=store)]
+
+    frames = settled(attempt)
     if not frames:
         return _empty()
     log = pl.concat(frames, how="diagonal_relaxed")
     time_column = "seatrial_time" if "seatrial_time" in log.columns else "time"
     wanted = log if since is None else log.filter(pl.col(time_column) >= since)
     return wanted.sort(time_column, maintain_order=True)
-
-
-def _frames(folder: Path, since: dt.datetime | None, store: LogStore | None) -> list[pl.DataFrame]:
-    """Every part's rows; listed again where some were merged, taken away or removed meanwhile."""
-    found: list[pl.DataFrame | None] = []
-    for _ in range(READ_TRIES):
-        found = [_read_part(path, store) for path in parts(folder, since=since, store=store)]
-        if all(frame is not None for frame in found):
-            break
-    return [frame for frame in found if frame is not None]
 
 
 def parts(
@@ -312,19 +304,22 @@ def read_problem(part: object, error: Exception) -> Exception:
     return error
 
 
-def _read_part(part: PurePath, store: LogStore | None) -> pl.DataFrame | None:
-    """A part's rows; None where it was removed since it was listed."""
-    try:
-        lazy = open_part(part, store)
-    except PartGoneError:
-        return None
+def collected(lazy: pl.LazyFrame, part: PurePath) -> pl.DataFrame:
+    """A part's rows; PartGoneError where it went meanwhile, DataError where it is no Parquet file."""
     try:
         return lazy.collect()
     except Exception as error:  # noqa: BLE001 - told apart there; what is not known stays what it is
-        problem = read_problem(part, error)
-        if isinstance(problem, PartGoneError):
-            return None
-        raise problem from None
+        raise read_problem(part, error) from None
+
+
+def settled(attempt: Callable[[], T]) -> T:
+    """What `attempt` gives; tried again where parts were merged, taken away or removed while it read, DataError where that goes on."""
+    for _ in range(READ_TRIES):
+        try:
+            return attempt()
+        except PartGoneError as error:
+            gone = error
+    raise DataError(f"the prediction log changes while it is read: {gone} went", hint="ask again, or look for what removes its parts")
 
 
 def _empty() -> pl.DataFrame:

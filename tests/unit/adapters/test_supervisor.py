@@ -73,6 +73,17 @@ def test_a_pid_file_of_somebody_else_kills_nobody(tmp_path):
     assert not (tmp_path / "supervisord.pid").exists()
 
 
+def test_what_a_killed_supervisord_ran_is_waited_for(tmp_path):
+    (tmp_path / "starts").mkdir()
+    dying = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.7)"])
+    (tmp_path / "starts/champion").write_text(f"1764000000 1\n1764000001 {dying.pid}\n")
+    (tmp_path / "starts/empty").touch()
+    Supervisor(tmp_path, tmp_path / "control.sock", {}).end_lost()
+    ended = not alive(dying.pid)
+    dying.wait()
+    assert ended
+
+
 def test_the_leash_starts_nothing_for_another_parent(tmp_path):
     (tmp_path / "pid").write_text("1\n")
     ended = run_leash(tmp_path / "pid", "echo", "started")
