@@ -1,4 +1,4 @@
-"""After the deploy: drift, and outcomes."""
+"""After the deploy: drift, outcomes, and what a window of live traffic showed."""
 
 import nox
 
@@ -15,3 +15,9 @@ def drift(session: nox.Session) -> None:
 def labels(session: nox.Session) -> None:
     """Keep outcomes that became known (`-- TABLE`), and say how well the champion did."""
     run(session, "seatrial", "labels", *session.posargs)
+
+
+@nox.session(default=False)
+def monitor(session: nox.Session) -> None:
+    """Measure the newest window of live traffic, and tell what is wrong (`-- --open` for the one under way)."""
+    run(session, "seatrial", "monitor", *session.posargs)

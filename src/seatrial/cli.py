@@ -39,6 +39,7 @@ COMMANDS = {
     "predict": "score a table in batch with the champion's bundle",
     "replay": "send rows of the table to the endpoint",
     "drift": "compare what the endpoint was asked with what the champion was trained on",
+    "monitor": "measure a window of live traffic: failed requests, latency, drift, outcomes; tell what is wrong",
     "labels": "keep outcomes that became known, and say how well the champion did",
     "drill": "game day: break a scratch endpoint on purpose, and see what is kept",
     "serve": "serve one bundle, without an endpoint around it",

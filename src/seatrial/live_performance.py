@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seatrial.live_rows import Selection, read_answers
-
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
     from seatrial.bundle import Bundle
     from seatrial.live_profile import Calibration
-    from seatrial.project import Project
 
 DRAWS = 200
 MOST_ROWS = 20_000
@@ -65,12 +62,11 @@ class Performance:
         return self.labelled / self.answered if self.answered else 0.0
 
 
-def joined(project: Project, bundle: Bundle, selection: Selection, labels: pl.DataFrame) -> pl.DataFrame:
-    """The window's answers with their outcomes where those are known: columns key, time, probability, groups, outcome, known, changed.
+def joined(answers: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Answers as `read_answers` gives them, with outcomes where those are known: outcome, known and changed beside their columns.
 
     An id that was answered several times counts once, with its last answer in the window.
     """
-    answers = read_answers(project, bundle.manifest, bundle.digest, selection)
     last = answers.sort("time").unique(subset="key", keep="last", maintain_order=True)
     return last.join(labels, left_on="key", right_on="id", how="left")
 

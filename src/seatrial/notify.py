@@ -1,4 +1,4 @@
-"""Messages about a rollout's changes: what, which version, where, why, what to do. Never in a rollout's way.
+"""Messages about a rollout's changes, and what a monitor found: what, which version, where, why, what to do. Never in their way.
 
 Each message goes out by a process of its own that ends itself at its time limit, so a notifier that hangs, fails or is slow
 neither stops nor delays anything, and a message outlives the controller that said it. Addresses are secrets: they come from an
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seatrial.project import Project
     from seatrial.rollout_state import State
 
-Kind = Literal["started", "held", "advanced", "promoted", "rolled_back", "error"]
+Kind = Literal["started", "held", "advanced", "promoted", "rolled_back", "error", "alert"]
 
 MOST = 8
 """So many messages may be on their way at once; past that, they are dropped: a notifier that hangs must not fill the machine."""
@@ -115,9 +115,10 @@ def addresses(source: str, env: Mapping[str, str], root: Path) -> tuple[str, ...
 class Notifier:
     """Sends the messages that params.yaml asks for; what goes wrong is said once and stops nothing."""
 
-    def __init__(self, project: Project, say: Callable[[str], None]) -> None:
+    def __init__(self, project: Project, say: Callable[[str], None], *, goes_on: str = "the rollout") -> None:
         self._project = project
         self._say = say
+        self._goes_on = goes_on
         self._said = False
         self._running: list[subprocess.Popen[bytes]] = []
 
@@ -138,6 +139,13 @@ class Notifier:
             from seatrial.rollout_page import planned_steps
 
             self.send(message_of(kind, event, after, steps=planned_steps(self._project)))
+
+    def tell(self, message: Message) -> None:
+        """Send a message, whatever comes of it. Nothing is raised."""
+        try:
+            self.send(message)
+        except Exception as error:  # noqa: BLE001 - a message is not worth what it is about
+            self._complain(f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error))
 
     def send(self, message: Message) -> None:
         """Start a process that sends; this returns at once."""
@@ -168,7 +176,7 @@ class Notifier:
     def _complain(self, words: str) -> None:
         if not self._said:
             self._said = True
-            self._say(f"notify: {words}; the rollout goes on, and this is not said again")
+            self._say(f"notify: {words}; {self._goes_on} goes on, and this is not said again")
 
 
 def _spawn(told: Mapping[str, Any], log: Path) -> subprocess.Popen[bytes]:

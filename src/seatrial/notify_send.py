@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-TONES = {"promoted": "success", "held": "warning", "rolled_back": "failure", "error": "failure"}
+TONES = {"promoted": "success", "held": "warning", "rolled_back": "failure", "error": "failure", "alert": "warning"}
 
 
 def main() -> None:

@@ -179,7 +179,7 @@ class Notify(Section, frozen=True, kw_only=True):
     Addresses are secrets, so none stands here.
     """
 
-    events: tuple[Literal["started", "held", "advanced", "promoted", "rolled_back", "error"], ...] = ()
+    events: tuple[Literal["started", "held", "advanced", "promoted", "rolled_back", "error", "alert"], ...] = ()
     urls_from: Text = "SEATRIAL_NOTIFY_URLS"
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10
 

@@ -60,8 +60,17 @@ class Labels(Section, frozen=True, kw_only=True):
 
 
 class Monitor(Section, frozen=True, kw_only=True):
-    """The live side: the prediction log, drift and outcomes."""
+    """The live side: the prediction log, drift, outcomes, and what a window of `window_hours` may show before somebody is told.
+
+    `history` is an address in an object store that what was measured is taken to; without it, it stays on the disk.
+    """
 
     log: Log = Log()
     drift: Drift = Drift()
     labels: Labels = Labels()
+    window_hours: Annotated[int, Meta(ge=1, le=744)] = 24
+    max_errors: Share = 0.01
+    max_unseen: Share = 0.05
+    max_p99_ms: Positive | None = None
+    alert_again_hours: Positive = 168
+    history: Annotated[str, Meta(pattern=r"^s3://[^/?#]+(/[^?#]*)?$")] | None = None

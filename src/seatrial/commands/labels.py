@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from seatrial.errors import UsageError
-from seatrial.live_rows import Selection
+from seatrial.live_rows import Selection, read_answers
 from seatrial.project import Project
 from seatrial.times import parse_since
 
@@ -88,7 +88,7 @@ def report(project: Project, bundle: Bundle, selection: Selection, *, version: i
     from seatrial.live_profile import profile_of_bundle
 
     labels = read_labels(project.home)
-    rows = joined(project, bundle, selection, labels)
+    rows = joined(read_answers(project, bundle.manifest, bundle.digest, selection), labels)
     profile = profile_of_bundle(bundle)
     names = tuple(project.settings.gate.metrics) or (project.settings.model.primary,)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 S3 = "s3://"
 DIGEST = "seatrial-sha256"
+LOG = "the prediction log"
 CONNECT_S, READ_S, ATTEMPTS = 5, 30, 2
 REMOVED_AT_ONCE = 1000
 PART = re.compile(r"date=\d{4}-\d\d-\d\d/[^./][^/]*\.parquet")
@@ -45,8 +46,9 @@ NETWORK = "check the network, and AWS_ENDPOINT_URL where the store is not Amazon
 class LogStore:
     """One prefix of a bucket. Every method raises DataError, in one sentence, where the store does not do what it is asked."""
 
-    def __init__(self, uri: str, client: Any) -> None:
+    def __init__(self, uri: str, client: Any, *, what: str = LOG) -> None:
         self.uri = uri
+        self._what = what
         self._client = client
         self._bucket, _, prefix = uri.removeprefix(S3).partition("/")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -84,6 +86,11 @@ class LogStore:
             return False
         return bool(head["ContentLength"] == len(data) and head.get("Metadata", {}).get(DIGEST) == hashlib.sha256(data).hexdigest())
 
+    def remove(self, part: PurePath) -> None:
+        """Remove one part; one that is not there is no error."""
+        with self._told():
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(part))
+
     def remove_before(self, day: dt.date) -> int:
         """Remove the parts of all days before this one; gives how many. Nothing but parts of a log is touched."""
         old = [part for part in self.parts() if part.parent.name < f"date={day.isoformat()}"]
@@ -118,13 +125,15 @@ class LogStore:
             if _code(error) in REFUSED:
                 raise self._problem(f"the store refuses the credentials: {_words(error)}", CREDENTIALS) from None
             if _code(error) == "NoSuchBucket":
-                raise self._problem("there is no such bucket", f"make the bucket {self._bucket!r}, or change monitor.log.uri") from None
+                raise self._problem(
+                    "there is no such bucket", f"make the bucket {self._bucket!r}, or change the address in params.yaml"
+                ) from None
             raise self._problem(_words(error), NETWORK) from None
         except (BotoCoreError, OSError) as error:
             raise self._problem(_words(error), NETWORK) from None
 
     def _problem(self, reason: str, hint: str) -> DataError:
-        return DataError(f"the prediction log at {self.uri} cannot be used ({reason})", hint=hint)
+        return DataError(f"{self._what} at {self.uri} cannot be used ({reason})", hint=hint)
 
 
 def _code(error: Any) -> str:
@@ -135,8 +144,8 @@ def _words(error: Exception) -> str:
     return str(error).splitlines()[0][:300] if str(error) else type(error).__name__
 
 
-def open_store(uri: str, remote: Mapping[str, str] | None = None) -> LogStore:
-    """The store at an address; `remote` are settings as a DVC remote has them, which go before the environment's.
+def open_store(uri: str, remote: Mapping[str, str] | None = None, *, what: str = LOG) -> LogStore:
+    """The store of `what` (in words) at an address; `remote` are settings as a DVC remote has them, which go before the environment's.
 
     Raises DataError where boto is not installed, or a profile is named that does not exist.
     """
@@ -159,8 +168,8 @@ def open_store(uri: str, remote: Mapping[str, str] | None = None) -> LogStore:
     try:
         client = boto3.Session(**named).client("s3", endpoint_url=known.get("endpointurl"), config=config)
     except (BotoCoreError, ValueError) as error:
-        raise DataError(f"the prediction log at {uri} cannot be opened ({_words(error)})", hint=CREDENTIALS) from None
-    return LogStore(uri, client)
+        raise DataError(f"{what} at {uri} cannot be opened ({_words(error)})", hint=CREDENTIALS) from None
+    return LogStore(uri, client, what=what)
 
 
 def remote_settings(root: Path, uri: str) -> dict[str, str]:

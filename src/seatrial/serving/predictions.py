@@ -250,14 +250,14 @@ def read_log(folder: Path, *, since: dt.datetime | None = None, store: LogStore 
 def parts(
     folder: Path, *, since: dt.datetime | None = None, until: dt.datetime | None = None, store: LogStore | None = None
 ) -> list[PurePath]:
-    """The log's whole parts, day by day; days before `since` and after `until` are left out. A Path lies on the disk, any other
+    """The log's whole parts, day by day; days before `since` and those that begin at `until` or later are left out. A Path lies on the disk, any other
     PurePath in the store.
 
     A part keeps its name when it is taken to the store, and goes from the disk after that: the disk is listed first, so that none
     is missed, and what is in both places stands here once.
     """
     first = dt.date.min if since is None else since.astimezone(dt.UTC).date()
-    last = dt.date.max if until is None else until.astimezone(dt.UTC).date()
+    last = dt.date.max if until is None else (until.astimezone(dt.UTC) - dt.datetime.resolution).date()
     days = sorted(path for path in folder.glob("date=*") if (day := _day(path)) and first <= day <= last)
     found = [path for day in days for path in sorted(day.glob("[!.]*.parquet"))]
     twice = superseded(found)

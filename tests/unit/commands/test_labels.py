@@ -9,9 +9,9 @@ from seatrial.commands import labels as command
 from seatrial.errors import DataError, RegistryError, UsageError
 from seatrial.labels import read_labels
 from seatrial.live_performance import joined
-from seatrial.live_rows import Selection
+from seatrial.live_rows import Selection, read_answers
 from tests.bundles import ID, TARGET, make_targets
-from tests.unit.commands.test_drift import NOON, Site, fresh
+from tests.sites import NOON, Site, fresh
 
 
 @pytest.fixture
@@ -61,7 +61,8 @@ def test_an_id_that_was_answered_twice_counts_once_with_its_last_answer(site, ca
     site.asked(rows, probability=0.01)
     site.asked(rows, at=NOON + dt.timedelta(hours=1))
     assert "200 of 200 answers" in ran(site, capsys, outcomes(site, rows), known="decided")
-    kept = joined(site.project, site.bundle, Selection(), read_labels(site.project.home))
+    answers = read_answers(site.project, site.bundle.manifest, site.bundle.digest, Selection())
+    kept = joined(answers, read_labels(site.project.home))
     assert kept["probability"].n_unique() > 100, "the first answer was the same to all of them"
 
 
