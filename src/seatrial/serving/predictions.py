@@ -250,8 +250,8 @@ def read_log(folder: Path, *, since: dt.datetime | None = None, store: LogStore 
 def parts(
     folder: Path, *, since: dt.datetime | None = None, until: dt.datetime | None = None, store: LogStore | None = None
 ) -> list[PurePath]:
-    """The log's whole parts, day by day; days before `since` and those that begin at `until` or later are left out. A Path lies on the disk, any other
-    PurePath in the store.
+    """The log's whole parts, day by day; days before `since` and those that begin at `until` or later are left out. A Path lies on the
+    disk, any other PurePath in the store.
 
     A part keeps its name when it is taken to the store, and goes from the disk after that: the disk is listed first, so that none
     is missed, and what is in both places stands here once.
