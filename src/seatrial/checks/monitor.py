@@ -143,9 +143,11 @@ def performance_checks(policy: Monitor, metrics: Mapping[str, MetricPolicy], fac
     found = facts.performance
     if found is None:
         return
-    for name, asked in metrics.items():
-        if asked.floor is None and asked.ceiling is None:
-            continue
+    limited = {name: one for name, one in metrics.items() if one.floor is not None or one.ceiling is not None}
+    if limited and not {*found.found, *facts.known}:
+        message = f"{found.labelled:,} outcomes are known, {policy.labels.min_rows} of both classes are needed: nox -s labels"
+        yield Check(name="monitor.performance", outcome=Outcome.INCONCLUSIVE, message=message, advisory=True)
+    for name, asked in limited.items():
         shown = asked.tier == "advisory"
         if name in found.found:
             words = f"by {found.labelled:,} outcomes, known for {found.coverage:.0%} of the answers"
@@ -154,9 +156,6 @@ def performance_checks(policy: Monitor, metrics: Mapping[str, MetricPolicy], fac
             earlier = facts.known[name]
             words = f"{name} by {earlier.outcomes:,} outcomes of {earlier.window}, the newest window with enough of them"
             yield _bounded(f"monitor.performance.{name}", words, earlier.found, asked, advisory=shown)
-        else:
-            message = f"{name}: {found.labelled:,} outcomes are known, {policy.labels.min_rows} of both classes are needed: nox -s labels"
-            yield Check(name=f"monitor.performance.{name}", outcome=Outcome.INCONCLUSIVE, message=message, advisory=True)
         if name in found.estimated:
             yield _bounded(f"monitor.estimate.{name}", f"{name} estimated without outcomes", found.estimated[name], asked, advisory=True)
 

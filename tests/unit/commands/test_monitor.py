@@ -189,7 +189,7 @@ def test_outcomes_that_come_late_are_measured_into_their_window_and_told(site, c
     rows = calm()
     site.asked(rows)
     first, _ = ask(site)
-    assert outcome(first, "monitor.performance.roc_auc").outcome is Outcome.INCONCLUSIVE
+    assert outcome(first, "monitor.performance").outcome is Outcome.INCONCLUSIVE
     site.asked(calm(seed=8, start=5000), at=NOON + DAY)
     ask(site, now=MORNING + DAY)
     label(site, rows, flip=700)
