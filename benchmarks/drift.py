@@ -23,17 +23,19 @@ NUMBERS, WORDS = 11, 10
 SHIFTED = 20
 CLEAN_WINDOWS = 100
 CLEAN_ROWS = 2_000
+DAYS, PARTS = 90, 10
+MONTH = 30
 
 
 def main() -> None:
     """Measure everything that is published."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=MILLION)
-    parser.add_argument("--only", choices=("ours", "evidently", "clean"), help="one side, in this process (how the benchmark calls itself)")
+    parser.add_argument("--only", choices=tuple(SIDES), help="one side, in this process (how the benchmark calls itself)")
     parser.add_argument("--scratch", type=Path)
     options = parser.parse_args()
     if options.only:
-        print(json.dumps({"ours": _ours, "evidently": _evidently, "clean": _clean}[options.only](options.scratch)))
+        print(json.dumps(SIDES[options.only](options.scratch)))
         return
     with tempfile.TemporaryDirectory() as scratch:
         _tables(Path(scratch), options.rows)
@@ -41,7 +43,7 @@ def main() -> None:
 
 
 def _figures(scratch: Path) -> list[Figure]:
-    ours, peer, clean = (_measured(side, scratch) for side in ("ours", "evidently", "clean"))
+    ours, peer, clean, quiet, month = (_measured(side, scratch) for side in SIDES)
     both = {*ours["flagged"], *peer["flagged"]}
     agreed = [name for name in both if (name in ours["flagged"]) == (name in peer["flagged"])]
     return [
@@ -53,6 +55,11 @@ def _figures(scratch: Path) -> list[Figure]:
         Figure(name="planted shifts that are flagged, of 20", value=len(set(ours["flagged"]) - {"still"}), low=19),
         Figure(name="columns on which both agree, of those flagged by either", value=len(agreed) / max(len(both), 1), low=0.95),
         Figure(name="false columns in 100 clean windows", value=clean["false"], high=1),
+        Figure(name="requests to retrain in 90 days without change", value=quiet["requests"], high=1),
+        Figure(name="a day of a month's log: parts that the monitor opens, of other days", value=month["others"], high=0),
+        Figure(name="the same, parts of that day", value=month["own"], low=1),
+        Figure(name="the same, seconds for a million rows", value=month["seconds"], unit="s"),
+        Figure(name="the same, peak memory", value=month["peak_mib"], unit="MiB"),
     ]
 
 
@@ -195,6 +202,91 @@ def _clean(scratch: Path) -> dict[str, Any]:
         false += sum(score.drifted for score in scores.values())
     return {"false": false}
 
+
+def _quiet(scratch: Path) -> dict[str, Any]:
+    """How often a training is asked for in 90 days that are drawn as the reference is, with the defaults of params.yaml."""
+    import datetime as dt
+
+    import polars as pl
+
+    from seatrial.checks.drift_scores import scores_of
+    from seatrial.live_profile import LiveTally
+    from seatrial.params import Drift
+    from seatrial.params_retrain import Retrain
+    from seatrial.retrain import Day, Facts, decide
+
+    def profile(frame: Any) -> Any:
+        tally = LiveTally(_inputs())
+        tally.add(frame)
+        return tally.profile(listed=True).inputs.columns
+
+    then = profile(pl.read_parquet(scratch / "reference.parquet").head(100_000))
+    start, days, requests = dt.datetime(2026, 1, 1, tzinfo=dt.UTC), [], 0
+    for day in range(DAYS):
+        now = profile(_table(CLEAN_ROWS, 1_000 + day, shifted=False))
+        found = scores_of(Drift(), {name: (now[name], then[name]) for name in now})
+        failed = any(score.drifted for score in found.columns.values()) or any(p < Drift().alpha for p in found.missing.values())
+        days.append(Day(until=start + dt.timedelta(days=day + 1), drift=failed))
+        facts = Facts(windows=days, trained=start, data="same", trained_on="same")
+        requests += decide(Retrain(), facts, now=days[-1].until).wanted
+    return {"requests": requests}
+
+
+def _month(scratch: Path) -> dict[str, Any]:
+    """One day measured out of a month of a million answers a day, and which of the log's parts were opened for it."""
+    import time
+
+    from seatrial import live_rows, monitor_run
+    from seatrial.commands.monitor import Question, monitor
+    from tests.sites import NOON, Site
+
+    folder = scratch / "month"
+    folder.mkdir()
+    site = Site(folder)
+    site.profiled()
+    today = _fill(site, folder)
+    opened: list[str] = []
+    real = live_rows.open_part
+
+    def watched(part: Any, store: Any) -> Any:
+        opened.append(f"{part.parent.name}/{part.name}")
+        return real(part, store)
+
+    live_rows.open_part = monitor_run.open_part = watched
+    start = time.perf_counter()
+    monitor(site.project, Question(window=today), now=NOON.replace(hour=0) + 2 * (NOON - NOON.replace(hour=0)))
+    seconds = time.perf_counter() - start
+    own = {name for name in opened if name.startswith(f"date={today.since:%Y-%m-%d}")}
+    return {"own": len(own), "others": len(set(opened) - own), "seconds": seconds, "peak_mib": _peak_mib()}
+
+
+def _fill(site: Any, folder: Path) -> Any:
+    """A month of answers, ten parts a day: the first day's rows again and again, at their own times; gives the newest day."""
+    import datetime as dt
+
+    import polars as pl
+
+    from seatrial.windows import Window
+    from tests.bundles import make_rows
+    from tests.sites import NOON
+
+    midnight = NOON.replace(hour=0)
+    site.asked(make_rows(1_000, seed=3), at=midnight + dt.timedelta(minutes=1))
+    part = next((site.project.home / "log").glob("date=*/*.parquet"))
+    rows = pl.concat([pl.read_parquet(part, hive_partitioning=False)] * (MILLION // 1_000 // PARTS))
+    spread = pl.int_range(0, pl.len()) * (86_000_000_000 // rows.height)
+    for day in range(MONTH):
+        at = midnight - dt.timedelta(days=day)
+        there = part.parent.parent / f"date={at:%Y-%m-%d}"
+        there.mkdir(exist_ok=True)
+        ready = rows.with_columns((pl.lit(at).cast(rows["time"].dtype) + spread.cast(pl.Duration("us"))).alias("time"))
+        for number in range(PARTS):
+            ready.write_parquet(there / f"{part.stem}-{number}.parquet")
+    part.unlink()
+    return Window(since=midnight, until=midnight + dt.timedelta(days=1))
+
+
+SIDES = {"ours": _ours, "evidently": _evidently, "clean": _clean, "quiet": _quiet, "month": _month}
 
 if __name__ == "__main__":
     main()

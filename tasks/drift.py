@@ -1,4 +1,4 @@
-"""After the deploy: drift, outcomes, and what a window of live traffic showed."""
+"""After the deploy: drift, outcomes, what a window of live traffic showed, and whether to train again."""
 
 import nox
 
@@ -21,3 +21,9 @@ def labels(session: nox.Session) -> None:
 def monitor(session: nox.Session) -> None:
     """Measure the newest window of live traffic, and tell what is wrong (`-- --open` for the one under way)."""
     run(session, "seatrial", "monitor", *session.posargs)
+
+
+@nox.session(default=False)
+def retrain(session: nox.Session) -> None:
+    """Ask whether to train again, and why (`-- --run` pulls, validates, trains and gates; deploy stays yours)."""
+    run(session, "seatrial", "retrain", *session.posargs)

@@ -41,6 +41,7 @@ COMMANDS = {
     "drift": "compare what the endpoint was asked with what the champion was trained on",
     "monitor": "measure a window of live traffic: failed requests, latency, drift, outcomes; tell what is wrong",
     "labels": "keep outcomes that became known, and say how well the champion did",
+    "retrain": "ask whether to train again, and why; with --run, up to the gate",
     "drill": "game day: break a scratch endpoint on purpose, and see what is kept",
     "serve": "serve one bundle, without an endpoint around it",
 }

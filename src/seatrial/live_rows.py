@@ -163,6 +163,34 @@ def read_answers(project: Project, manifest: Manifest, digest: str, selection: S
     return settled(attempt)
 
 
+def labelled_rows(
+    project: Project, manifest: Manifest, digest: str, selection: Selection, labels: pl.DataFrame, *, most: int
+) -> pl.DataFrame:
+    """The newest `most` answered rows whose outcome is known, oldest first: the inputs, seatrial_key, seatrial_time, seatrial_p
+    (the answer) and seatrial_outcome.
+
+    An id that was answered several times counts once, with its last answer.
+    """
+    import polars as pl
+
+    own, store = own_columns(manifest), log_store(project)
+    inputs = [column.name for column in manifest.inputs]
+    key = pl.coalesce(pl.col(own["id"]).cast(pl.String), pl.col(own["request_id"]).cast(pl.String))
+    wanted = [key.alias("seatrial_key"), pl.col(own["time"]).alias("seatrial_time"), pl.col(own["probability"]).alias("seatrial_p")]
+    known = labels.select(pl.col("id").alias("seatrial_key"), pl.col("outcome").alias("seatrial_outcome"))
+
+    def attempt() -> pl.DataFrame:
+        found = pl.DataFrame()
+        for rows, _ in _parts(project.home / "log", store, manifest, digest, selection):
+            there = [name for name in inputs if name in rows.columns]
+            part = rows.select(*wanted, *there).join(known, on="seatrial_key", how="inner")
+            both = pl.concat([found, part], how="diagonal_relaxed") if found.width else part
+            found = both.sort("seatrial_time").unique(subset="seatrial_key", keep="last", maintain_order=True).tail(most)
+        return found
+
+    return settled(attempt)
+
+
 def _parts(
     folder: Path, store: LogStore | None, manifest: Manifest, digest: str, selection: Selection, *, columns: Sequence[str] = ()
 ) -> Iterator[tuple[pl.DataFrame, int]]:

@@ -102,9 +102,15 @@ class Monitor:
 
     def _measured(self, window: Window, version: Version) -> Found:
         earlier = [one for one in self.records if one.whole and one.window < window]
-        record, verdict = measure(self._project, version, window, self._outcomes, earlier=earlier, now=self._now)
+        record, verdict = measure(
+            self._project, version, window, self._outcomes, earlier=earlier, begins=self._begins(window), now=self._now
+        )
         self._records[window, record.digest] = record
         return Found(record=record, verdict=verdict)
+
+    def _begins(self, window: Window) -> dt.datetime:
+        """The log's first day; of an empty log, the window lacks nothing but rows."""
+        return first_day(self._project) or window.since
 
     def _refreshed(self) -> list[Record]:
         """Records of the log's windows whose outcomes are others by now, measured again as far as outcomes go."""

@@ -52,9 +52,19 @@ class Outcomes:
 
 
 def measure(
-    project: Project, version: Version, window: Window, outcomes: Outcomes, *, earlier: Sequence[Record] = (), now: dt.datetime
+    project: Project,
+    version: Version,
+    window: Window,
+    outcomes: Outcomes,
+    *,
+    earlier: Sequence[Record],
+    begins: dt.datetime,
+    now: dt.datetime,
 ) -> tuple[Record, Verdict]:
-    """Read the window's parts of the logs, and judge; `earlier` are the windows before it, oldest first."""
+    """Read the window's parts of the logs, and judge.
+
+    `earlier` are the windows before it, oldest first; `begins` is the log's first day.
+    """
     bundle, settings = version.bundle, project.settings
     selection = Selection(since=window.since, until=window.until)
     current = read_window(project, bundle.manifest, bundle.digest, selection, segments=bundle.manifest.groups)
@@ -72,6 +82,7 @@ def measure(
         performance=whole,
         groups=groups,
         earlier=tuple(int(one.value("rows") or 0) for one in earlier[-USUAL:]),
+        lacking=max((begins - window.since) / (window.until - window.since), 0.0),
         known=_known([one for one in earlier if one.digest == bundle.digest]),
     )
     checks = monitor_checks(settings.monitor, settings.gate.metrics, facts)

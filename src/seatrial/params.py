@@ -20,6 +20,7 @@ from seatrial.files import sha256_json
 from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
 from seatrial.manifest import Task
 from seatrial.params_monitor import Drift, Log, Monitor
+from seatrial.params_retrain import Retrain
 from seatrial.params_rollout import Replay, Rollout
 from seatrial.section import Count, Name, NotNegative, Positive, Section, Seed, Share, Text
 
@@ -208,6 +209,7 @@ class Settings(Section, frozen=True, kw_only=True):
     gate: Gate = Gate()
     rollout: Rollout = Rollout()
     monitor: Monitor = Monitor()
+    retrain: Retrain = Retrain()
     notify: Notify = Notify()
     compute: Compute = Compute()
     environment: str = "local"

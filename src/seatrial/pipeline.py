@@ -25,6 +25,18 @@ def require_repository(root: Path) -> None:
         raise PipelineError(f"{root.name} is not a DVC repository", hint="run: .venv/bin/dvc init, and commit .dvc")
 
 
+def has_remote(root: Path) -> bool:
+    """Whether DVC has a remote to pull from, in the repository's configuration or this machine's."""
+    import configparser
+
+    for name in ("config", "config.local"):
+        found = configparser.ConfigParser(interpolation=None)
+        found.read(root / ".dvc" / name)
+        if any("remote" in section for section in found.sections() if section != "core"):
+            return True
+    return False
+
+
 def run_dvc(root: Path, arguments: Sequence[str], env: Mapping[str, str]) -> None:
     """Run one DVC command in its own process group; PipelineError where it fails, KeyboardInterrupt once it has stopped.
 

@@ -160,7 +160,7 @@ def _number(value: float | None) -> str:
     """A number as a reader wants it: whole from a hundred on, three digits below."""
     if value is None:
         return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def heat_map(rows: Mapping[str, Sequence[float | None]], windows: Sequence[str], *, words: str) -> str:
@@ -174,7 +174,7 @@ def heat_map(rows: Mapping[str, Sequence[float | None]], windows: Sequence[str],
             _cell(name, value, window, LABEL + at * CELL, down * CELL)
             for at, (value, window) in enumerate(zip(values, windows, strict=True))
         ]
-    size = f'viewBox="0 0 {width} {height}" style="min-width:{width}px;max-width:{2 * width}px"'
+    size = f'viewBox="0 0 {width} {height}" style="min-width:{width}px;max-width:{1.3 * width:.0f}px"'
     return f'<svg class="map" {size} role="img" aria-label="{escape(words)}">{"".join(cells)}</svg>'
 
 

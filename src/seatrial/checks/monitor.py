@@ -60,7 +60,8 @@ class Facts:
     """All that is known about a window of one version.
 
     `known` are metrics of earlier windows, which answer where this one's outcomes have not come yet. `unseen` are shares of the rows, by
-    column; `earlier` the rows of the windows before; `groups` the primary metric's parts.
+    column; `earlier` the rows of the windows before; `groups` the primary metric's parts;
+    `lacking` is the share of the window's time before the log begins.
     """
 
     rows: int
@@ -74,12 +75,14 @@ class Facts:
     groups: Mapping[str, Performance] = field(default_factory=dict)
     earlier: Sequence[int] = ()
     known: Mapping[str, Known] = field(default_factory=dict)
+    lacking: float = 0.0
 
 
 def monitor_checks(policy: Monitor, metrics: Mapping[str, MetricPolicy], facts: Facts) -> tuple[Check, ...]:
     """Every check of a window; with few rows, what those few can say."""
     return (
         _rows(policy, facts),
+        *_window(facts),
         *(check for check in facts.drift if check.name in DECISIVE),
         _errors(policy, facts.requests),
         _latency(policy, facts.latency),
@@ -95,6 +98,13 @@ def _rows(policy: Monitor, facts: Facts) -> Check:
     message = f"{facts.rows:,} rows were answered{others}" + (f"; {policy.drift.min_rows} are needed" if few else "")
     outcome = Outcome.INCONCLUSIVE if few else Outcome.PASS
     return Check(name="monitor.rows", outcome=outcome, message=message, observed=facts.rows, limit=policy.drift.min_rows)
+
+
+def _window(facts: Facts) -> Iterator[Check]:
+    """Whether the log reaches back as far as was asked."""
+    if facts.lacking > 0:
+        message = f"the prediction log begins within the window: {facts.lacking:.0%} of its time is not in the log (monitor.log.keep_days)"
+        yield Check(name="monitor.window", outcome=Outcome.INCONCLUSIVE, message=message, observed=round(facts.lacking, 4), advisory=True)
 
 
 def _errors(policy: Monitor, requests: Requests | None) -> Check:

@@ -344,3 +344,11 @@ def test_a_run_opens_the_parts_of_its_window_only(site, monkeypatch):
     opened.clear()
     ask(site)
     assert opened == {"date=2026-11-23"}
+
+
+def test_a_window_longer_than_the_log_says_how_much_is_not_in_it(site):
+    site.asked(calm())
+    verdict, _ = ask(site, window=Window(since=MIDNIGHT - 3 * DAY, until=MIDNIGHT + DAY))
+    assert "75% of its time is not in the log" in outcome(verdict, "monitor.window").message
+    inside, _ = ask(site, window=Window(since=MIDNIGHT, until=MIDNIGHT + DAY))
+    assert not [check for check in inside.checks if check.name == "monitor.window"]
