@@ -167,7 +167,7 @@ def start_guardian(home: Path, python: Path, env: Mapping[str, str]) -> None:
 
 @contextmanager
 def without_guardian(home: Path) -> Iterator[None]:
-    """End the guardian, and let none start while the block runs.
+    """End the guardian, and let none start while the block runs; at its end the process is gone, not only its lock.
 
     The caller holds the endpoint's lock, so the guardian is not starting anything at this moment.
     """
@@ -175,13 +175,16 @@ def without_guardian(home: Path) -> Iterator[None]:
 
     with (endpoint_folder(home) / LOCK).open("a+") as stream:
         end = time.monotonic() + ENDED_S
+        last = guardian_pid(home)
         while not _taken(fcntl.flock, stream, fcntl.LOCK_EX | fcntl.LOCK_NB):
             pid = guardian_pid(home)
             if pid is not None:
+                last = pid
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM if time.monotonic() < end else signal.SIGKILL)
             time.sleep(0.02)
         yield
+        wait_until(lambda: last is None or not alive(last), ENDED_S)
         (endpoint_folder(home) / LOCK).unlink(missing_ok=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -80,15 +81,13 @@ class History:
         return list(_records([_read(path) for path in self._parts()]))
 
     def add(self, records: Sequence[Record], *, now: dt.datetime) -> None:
-        """Keep these; they are on the disk when this returns, and in the store, or a DataError says why not there."""
-        if not records:
-            return
-        data = _written(records)
-        day = self._folder / f"date={max(one.window.until for one in records):%Y-%m}-01"
-        day.mkdir(parents=True, exist_ok=True)
-        write_atomic(day / f"h-{now:%Y%m%dT%H%M%S%f}-{sha256_bytes(data)[7:19]}.parquet", data)
-        for month in self._folder.glob("date=*"):
-            compact(month, now=now.timestamp(), fewest=FEWEST, settled=0.0)
+        """Keep these on the disk, then in the store; where that fails, a DataError says why, and the next call takes them there."""
+        if records:
+            data = _written(records)
+            month = self._folder / f"date={max(one.window.until for one in records):%Y-%m}-01"
+            month.mkdir(parents=True, exist_ok=True)
+            write_atomic(month / f"h-{now:%Y%m%dT%H%M%S%f}-{sha256_bytes(data)[7:19]}.parquet", data)
+            compact(month, now=time.time(), fewest=FEWEST, settled=0.0)
         self._send()
 
     def _parts(self) -> list[Path]:

@@ -54,7 +54,8 @@ class Monitor:
         self._history: History = project_history(project)
         self._champion = champion_of(project)
         self._versions: dict[str, Version] = {}
-        self._outcomes = Outcomes(labels=read_labels(project.home), mark=labels_mark(project.home))
+        mark = labels_mark(project.home)  # before they are read: what is added meanwhile is new to the next run
+        self._outcomes = Outcomes(labels=read_labels(project.home), mark=mark)
         self._records = {(one.window, one.digest): one for one in self._history.records()}
 
     @property

@@ -160,7 +160,7 @@ def test_down_leaves_nothing_also_while_supervisord_is_being_restarted(serving, 
     time.sleep(delay)
     for _ in range(2):
         serving.down()
-        assert not any(map(alive, everything(shown)))
+        assert [command_line(pid) for pid in everything(shown) if alive(pid)] == []
         assert not processes_of(home)
         assert not folder.exists()
         assert not (home / "endpoint/guardian.lock").exists()

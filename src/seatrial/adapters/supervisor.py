@@ -230,7 +230,7 @@ class Supervisor:
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not alive(pid), 5)
         started = self._started_last()
-        wait_until(lambda: not any(map(alive, started)), 5)
+        wait_until(lambda: not any(map(alive, started)) and not self._starting(), 5)
         for left in (self._control, self._pid_file):
             left.unlink(missing_ok=True)
 
@@ -238,6 +238,12 @@ class Supervisor:
         """The process of each program that was started last, as its leash wrote it down."""
         notes = [path.read_text().split() for path in (self._folder / STARTS).glob("*")]
         return [int(words[-1]) for words in notes if words]
+
+    def _starting(self) -> list[int]:
+        """Processes between supervisord's fork and a program: they name its files still, and end where it is gone."""
+        names = (str(self._pid_file), str(self._folder / "supervisord.conf"))
+        pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        return [pid for pid in pids if pid != os.getpid() and any(name in command_line(pid) for name in names)]
 
     def _recorded_pid(self) -> int | None:
         try:

@@ -126,7 +126,6 @@ def _tell(project: Project, found: Found, *, now: dt.datetime) -> dict[str, Aler
         print(f"monitor: alert {alert.check}: {alert.message}", flush=True)
     for alert in news.over:
         print(f"monitor: over: {alert.check}, open since {alert.since}", flush=True)
-    write_alerts(project.home / "alerts.json", alerts)
     if news and "alert" in settings.notify.events:
         simulated = bool(found.record.value("simulated"))
         window = found.record.window.name
@@ -134,6 +133,7 @@ def _tell(project: Project, found: Found, *, now: dt.datetime) -> dict[str, Aler
             news, model=f"{settings.model.name} in {settings.environment}", version=found.record.version, window=window, simulated=simulated
         )
         Notifier(project, print, goes_on="the monitor").tell(message)
+    write_alerts(project.home / "alerts.json", alerts)  # after the message: who is killed in between tells it twice rather than never
     return alerts
 
 

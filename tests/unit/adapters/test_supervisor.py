@@ -84,6 +84,16 @@ def test_what_a_killed_supervisord_ran_is_waited_for(tmp_path):
     assert ended
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
+def test_a_program_that_a_killed_supervisord_was_starting_is_waited_for(tmp_path):
+    line = [sys.executable, "-c", "import time; time.sleep(0.7)", str(tmp_path / "supervisord.pid"), "program"]
+    starting = subprocess.Popen(line)
+    Supervisor(tmp_path, tmp_path / "control.sock", {}).end_lost()
+    ended = not alive(starting.pid)
+    starting.wait()
+    assert ended
+
+
 def test_the_leash_starts_nothing_for_another_parent(tmp_path):
     (tmp_path / "pid").write_text("1\n")
     ended = run_leash(tmp_path / "pid", "echo", "started")
