@@ -127,13 +127,13 @@ def _run(project: Project, champion: RegisteredVersion) -> int:
             if not reasons:
                 print("retrain: no training is asked for · metrics/retrain.json")
                 return 0
-            return _train(project, reasons, now=now)
+            return _train(project, champion, reasons, now=now)
     except BlockingIOError:
         print("retrain: another training is under way; this one is not begun")
         return 3
 
 
-def _train(project: Project, reasons: tuple[Reason, ...], *, now: dt.datetime) -> int:
+def _train(project: Project, champion: RegisteredVersion, reasons: tuple[Reason, ...], *, now: dt.datetime) -> int:
     from seatrial.retrain_events import append_event
     from seatrial.tools import who
 

@@ -161,8 +161,16 @@ def steps(monkeypatch, codes):
     return asked
 
 
+def test_a_training_that_gives_the_champion_again_says_so(site, monkeypatch, capsys):
+    windows(site, "drift", "drift", "drift")
+    steps(monkeypatch, {})
+    assert ask(site, run=True) == 0
+    assert "nothing to take live" in capsys.readouterr().out
+
+
 def test_a_run_stops_before_deploy_and_rests(site, monkeypatch, capsys):
     windows(site, "drift", "drift", "drift")
+    monkeypatch.setattr("seatrial.commands.train.manifest_digest", lambda _: "sha256:another")
     asked = steps(monkeypatch, {})
     assert ask(site, run=True) == 0
     assert asked == ["validate", "train", "gate"]
