@@ -142,10 +142,16 @@ def _train(project: Project, champion: RegisteredVersion, reasons: tuple[Reason,
     step, code = _steps(project)
     outcome = "passed" if code == 0 else f"{step} ended with {code}"
     append_event(project.home, Event(kind="finished", time=dt.datetime.now(dt.UTC), reasons=reasons, by=who(), outcome=outcome))
-    print(
-        "retrain: the challenger passed; a person takes it live: nox -s deploy" if code == 0 else f"retrain: {outcome}; nothing goes live"
-    )
+    print(f"retrain: {_passed(project, champion) if code == 0 else f'{outcome}; nothing goes live'}")
     return code
+
+
+def _passed(project: Project, champion: RegisteredVersion) -> str:
+    from seatrial.commands.train import manifest_digest
+
+    if manifest_digest(project) == champion.digest:
+        return "the same data and parameters gave the champion's own bytes; there is nothing to take live"
+    return "the challenger passed; a person takes it live: nox -s deploy"
 
 
 def _steps(project: Project) -> tuple[str, int]:
