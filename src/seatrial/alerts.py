@@ -70,7 +70,8 @@ def message_about(news: News, *, model: str, version: int, window: str, simulate
     """One message for all news of one window."""
     simulation = " [simulation]" if simulated else ""
     bad = (*news.opened, *news.still)
-    title = f"{model}: version {version} {'fails ' + str(len(bad)) + ' checks' if bad else 'is well again'} in {window}{simulation}"
+    state = f"fails {len(bad)} check{'s' * (len(bad) > 1)}" if bad else "is well again"
+    title = f"{model}: version {version} {state} in {window}{simulation}"
     lines = [f"{alert.check}: {alert.message[:200]}{' (since ' + alert.since + ')' if alert in news.still else ''}" for alert in bad]
     lines += [f"over: {alert.check}, since {alert.since}" for alert in news.over]
     more = [f"… and {len(lines) - MOST} more"] if len(lines) > MOST else []

@@ -7,17 +7,22 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 
+from seatrial.adapters.supervisor import wait_until
+from seatrial.commands.monitor import Question, monitor
 from seatrial.deploy import deploy
 from seatrial.notify import Notifier, notify_log
 from seatrial.project import Project
 from seatrial.rollout_state import Phase, Pin, State
-from tests.bundles import make_bundle
+from tests.bundles import make_bundle, make_rows
 from tests.rollouts import World, gate, released
+from tests.sites import NOON, Site
+from tests.sites import PARAMS as SITE_PARAMS
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 SECRET = "s3cret-token"
@@ -206,3 +211,21 @@ def test_a_mail_arrives_at_a_real_smtp_server(tmp_path):
     assert (codes, said) == ([0], [])
     assert [mail.rcpt_tos for mail in mailbox.mails] == [["ops@example.org"]]
     assert b"rollout of version 2 began" in mailbox.mails[0].content
+
+
+def test_an_alert_of_the_monitor_arrives_once_and_its_end_once(good, tmp_path):
+    site = Site(tmp_path)
+    site.profiled()
+    (tmp_path / "params.yaml").write_text(f"{SITE_PARAMS}\nnotify: {{events: [alert]}}\n")
+    site.project = Project(root=tmp_path, env={"SEATRIAL_NOTIFY_URLS": good.url})
+    day = timedelta(days=1)
+    for number, shifted in enumerate((True, True, False)):
+        rows = [row | ({"visits": row["visits"] * 4} if shifted else {}) for row in make_rows(700, seed=20 + number)]
+        site.asked(rows, at=NOON + number * day)
+        monitor(site.project, Question(), now=NOON + number * day + day)
+        assert wait_until(lambda told=number: len(good.taken) == (1, 1, 2)[told], 20)
+    bad, well = good.taken
+    assert bad["title"] == "leavers in local: version 3 fails 2 checks in 2026-11-23T00:00Z/2026-11-24T00:00Z"
+    assert "drift.columns: 1 of 5 columns drifted" in bad["message"]
+    assert well["title"] == "leavers in local: version 3 is well again in 2026-11-25T00:00Z/2026-11-26T00:00Z"
+    assert SECRET not in notify_log(site.project.home).read_text()
