@@ -1,7 +1,6 @@
 """From typed columns to the scikit-learn pipeline: imputation, encoding, estimator.
 
-The design matrix holds float32 for numbers, integers and booleans (missing is NaN) and strings for categories (missing is
-the empty string): the same values that the served model is given, so that both answer alike.
+What it reads is the design matrix of seatrial.matrix: float32 and strings, as the served model is given them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from seatrial.onnx_checks import OUTPUT
 from seatrial.params import Train
 
 if TYPE_CHECKING:
-    import pandas as pd
     import polars as pl
     from sklearn.pipeline import Pipeline
 
@@ -52,21 +50,6 @@ def _categories(series: pl.Series) -> tuple[str, ...]:
     counts = series.drop_nulls().value_counts(sort=False).rows()
     frequent = sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:MAX_CATEGORIES]
     return tuple(sorted(value for value, _ in frequent if value != ""))
-
-
-def design_matrix(frame: pl.DataFrame, inputs: tuple[Input, ...]) -> pd.DataFrame:
-    """The rows as the pipeline reads them, shape (n, inputs)."""
-    import pandas as pd
-    import polars as pl
-
-    columns = {}
-    for column in inputs:
-        series = frame[column.name]
-        if column.type == "category":
-            columns[column.name] = series.cast(pl.String).fill_null("").to_numpy().astype(object)
-        else:
-            columns[column.name] = series.cast(pl.Float64).cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    return pd.DataFrame(columns)
 
 
 def build_pipeline(inputs: tuple[Input, ...], settings: Train) -> Pipeline:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from churn.features import build_pipeline, design_matrix, model_inputs
+from churn.features import build_pipeline, model_inputs
 from churn.train import choose_threshold, labels_of
 from seatrial.contract import features, load_contract
 from seatrial.files import md5_of, pretty_json, write_atomic
+from seatrial.matrix import design_matrix
 from seatrial.metrics import METRICS
 from seatrial.noise import summarise
 from seatrial.project import Project

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from churn.features import build_pipeline, design_matrix, model_inputs
+from churn.features import build_pipeline, model_inputs
 from seatrial.analysis import dump_skops
 from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, PROFILE, TRAINED_ON, Bundle, Input, Manifest, Target, Training, write_bundle
 from seatrial.contract import features, load_contract
 from seatrial.errors import BundleError, DataError, ParamsError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
 from seatrial.live_profile import training_profile
+from seatrial.matrix import design_matrix
 from seatrial.onnx_checks import OUTPUT
 from seatrial.params import Train
 from seatrial.project import Project

@@ -7,12 +7,12 @@ many challengers were tried on prove less and less.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from seatrial.files import canonical_json, locked
+from seatrial.files import canonical_json
+from seatrial.ledger_file import append_line, read_lines
 
 LEDGER = "gates.jsonl"
 
@@ -34,25 +34,12 @@ class Look:
 
 def append_look(home: Path, look: Look) -> None:
     """Add a line, durably; a line that was torn before stays behind as it is."""
-    home.mkdir(parents=True, exist_ok=True)
-    with locked(home / f"{LEDGER}.lock"), (home / LEDGER).open("ab+") as stream:
-        stream.seek(0, os.SEEK_END)
-        if stream.tell():
-            stream.seek(-1, os.SEEK_END)
-            torn = stream.read(1) != b"\n"
-            stream.write(b"\n" if torn else b"")
-        stream.write(canonical_json(asdict(look)) + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_line(home / LEDGER, canonical_json(asdict(look)))
 
 
 def read_looks(home: Path) -> tuple[Look, ...]:
     """Every whole line, oldest first; without a file, none."""
-    try:
-        lines = (home / LEDGER).read_bytes().splitlines()
-    except FileNotFoundError:
-        return ()
-    return tuple(look for look in map(_parse, lines) if look is not None)
+    return tuple(look for look in map(_parse, read_lines(home / LEDGER)) if look is not None)
 
 
 def _parse(line: bytes) -> Look | None:

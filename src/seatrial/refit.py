@@ -6,7 +6,7 @@ what the champion answered there. It is evidence, not the challenger: training g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from seatrial.checks.comparison import Question, answer, metric_questions
 from seatrial.checks.performance import Level
 from seatrial.live_rows import Selection, labelled_rows
 from seatrial.manifest import ANALYSIS
+from seatrial.matrix import design_matrix
 from seatrial.params import MetricPolicy
 from seatrial.verdict import Check, Outcome, worst
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seatrial.bundle import Bundle
-    from seatrial.manifest import Input
     from seatrial.project import Project
 
 KEPT_BACK = 3
@@ -76,7 +76,7 @@ def _compared(project: Project, bundle: Bundle, fitted: pl.DataFrame, judged: pl
     pipeline = _fit(bundle, fitted, own)
     labels = _positive(bundle, judged)
     before = np.asarray(judged["seatrial_p"], dtype=np.float64)
-    after = np.asarray(pipeline.predict_proba(matrix(judged, manifest.inputs))[:, 1], dtype=np.float64)
+    after = np.asarray(pipeline.predict_proba(design_matrix(judged, manifest.inputs))[:, 1], dtype=np.float64)
     level = Level(confidence=float(gate.confidence), resamples=gate.resamples, seed=gate.seed)
     scores = [Scores(probabilities=one, threshold=manifest.binary.threshold) for one in (after, before)]
     questions = metric_questions(_asked(gate.metrics, primary), labels, scores[0], scores[1], level)
@@ -133,9 +133,9 @@ def _fit(bundle: Bundle, rows: pl.DataFrame, own: pl.DataFrame | None) -> Any:
     from seatrial.analysis import load_skops
 
     inputs = bundle.manifest.inputs
-    tables, labels = [matrix(rows, inputs)], [_positive(bundle, rows)]
+    tables, labels = [design_matrix(rows, inputs)], [_positive(bundle, rows)]
     if own is not None:
-        tables.append(matrix(own, inputs))
+        tables.append(design_matrix(own, inputs))
         labels.append(np.asarray(own[bundle.manifest.target.name].cast(str) == bundle.manifest.binary.positive, dtype=np.int64))
     pipeline = clone(load_skops(bundle.files[ANALYSIS]))
     return pipeline.fit(pd.concat(tables, ignore_index=True), np.concatenate(labels))
@@ -145,21 +145,3 @@ def _positive(bundle: Bundle, rows: pl.DataFrame) -> NDArray[np.int64]:
     import numpy as np
 
     return np.asarray(rows["seatrial_outcome"] == bundle.manifest.binary.positive, dtype=np.int64)
-
-
-def matrix(rows: pl.DataFrame, inputs: tuple[Input, ...]) -> Any:
-    """The rows as a bundle's pipeline reads them, shape (n, inputs): float32 with NaN for numbers, "" for a missing category."""
-    import pandas as pd
-
-    return pd.DataFrame(dict(_columns(rows, inputs)))
-
-
-def _columns(rows: pl.DataFrame, inputs: tuple[Input, ...]) -> Iterator[tuple[str, Any]]:
-    import polars as pl
-
-    for column in inputs:
-        series = rows[column.name] if column.name in rows.columns else pl.Series([None] * rows.height, dtype=pl.String)
-        if column.type == "category":
-            yield column.name, series.cast(pl.String).fill_null("").to_numpy().astype(object)
-        else:
-            yield column.name, series.cast(pl.Float64).cast(pl.Float32).fill_null(float("nan")).to_numpy()

@@ -5,10 +5,11 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
-from churn.features import MAX_CATEGORIES, build_pipeline, design_matrix, model_inputs
+from churn.features import MAX_CATEGORIES, build_pipeline, model_inputs
 from churn.train import best_f1_threshold, to_onnx
 from seatrial.bundle import Input
 from seatrial.errors import DataError
+from seatrial.matrix import design_matrix
 from seatrial.params import Train
 
 INPUTS = (

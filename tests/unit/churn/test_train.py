@@ -6,10 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn.features import build_pipeline, design_matrix
+from churn.features import build_pipeline
 from churn.train import train, write_checked
 from seatrial.bundle import load_bundle, row_hashes, trained_on
 from seatrial.errors import ParamsError
+from seatrial.matrix import design_matrix
 from seatrial.params import Train
 from tests.bundles import INPUTS, TARGET, make_bundle, make_rows, make_targets
 
