@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churn.features import build_pipeline, model_inputs
+from churn.graph import to_onnx
 from seatrial.analysis import dump_skops
 from seatrial.bundle import ANALYSIS, GOLDEN, MODEL, PROFILE, TRAINED_ON, Bundle, Input, Manifest, Target, Training, write_bundle
 from seatrial.contract import features, load_contract
@@ -17,7 +18,6 @@ from seatrial.errors import BundleError, DataError, ParamsError
 from seatrial.files import md5_of, pretty_json, sha256_bytes
 from seatrial.live_profile import training_profile
 from seatrial.matrix import design_matrix
-from seatrial.onnx_checks import OUTPUT
 from seatrial.params import Train
 from seatrial.project import Project
 from seatrial.row_hashes import row_hashes, write_row_hashes
@@ -135,66 +135,6 @@ def best_f1_threshold(labels: NDArray[np.int64], scores: NDArray[np.float64]) ->
     f1 = 2 * hits / (predicted.sum(axis=1) + labels.sum())
     best = np.flatnonzero(f1 == f1.max())
     return float(grid[best[len(best) // 2]])
-
-
-def to_onnx(pipeline: Pipeline, inputs: tuple[Input, ...]) -> bytes:
-    """The whole pipeline as ONNX, one input of shape (n,) for each column; the same bytes for the same pipeline."""
-    from skl2onnx import to_onnx as convert
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-
-    read = {name for _, _, names in pipeline.named_steps["columns"].transformers for name in names}
-    types = [(column.name, (StringTensorType if column.type == "category" else FloatTensorType)([None, 1])) for column in inputs]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning)  # skl2onnx hands protobuf booleans for integers
-        given = [pair for pair in types if pair[0] in read]
-        model = convert(pipeline, initial_types=given, options={"zipmap": False})
-    _flatten(model, [name for name, _ in given])
-    domains = sorted(model.opset_import, key=lambda opset: opset.domain)  # skl2onnx keeps them in a set
-    ordered = [(opset.domain, opset.version) for opset in domains]
-    del model.opset_import[:]
-    for domain, number in ordered:
-        model.opset_import.add(domain=domain, version=number)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _flatten(model: Any, names: list[str]) -> None:
-    """Give inputs and output the shape (n,), as tables and MLflow's tools have it, where skl2onnx has (n, 1) and (n, 2).
-
-    The inputs get the columns' own `names` back, of which skl2onnx makes identifiers. The label is left out: it is the
-    threshold's to say, and that stands in the manifest.
-    """
-    from onnx import TensorProto, helper
-
-    graph = model.graph
-    _make_way(graph, set(names) - {tensor.name for tensor in graph.input})
-    graph.initializer.append(helper.make_tensor("__axis__", TensorProto.INT64, [1], [1]))
-    graph.initializer.append(helper.make_tensor("__positive__", TensorProto.INT64, [], [1]))
-    columns = {tensor.name: f"{tensor.name}__column" for tensor in graph.input}
-    nodes = list(graph.node)
-    for node in nodes:
-        node.input[:] = [columns.get(name, name) for name in node.input]
-    for tensor, name in zip(graph.input, names, strict=True):
-        del tensor.type.tensor_type.shape.dim[1]
-        tensor.name = name
-    del graph.node[:]
-    graph.node.extend(
-        helper.make_node("Unsqueeze", [name, "__axis__"], [column]) for name, column in zip(names, columns.values(), strict=True)
-    )
-    graph.node.extend(nodes)
-    probabilities = "probabilities__inner" if "probabilities" in names else "probabilities"
-    graph.node.append(helper.make_node("Gather", [probabilities, "__positive__"], [OUTPUT], axis=1))
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None]))
-
-
-def _make_way(graph: Any, names: set[str]) -> None:
-    """Rename what is inside the graph and bears the name of a column."""
-    for node in graph.node:
-        for side in (node.input, node.output):
-            side[:] = [f"{name}__inner" if name in names else name for name in side]
-    for tensor in graph.initializer:
-        if tensor.name in names:
-            tensor.name = f"{tensor.name}__inner"
 
 
 def _manifest(project: Project, rows: pl.DataFrame, inputs: tuple[Input, ...], threshold: float) -> Manifest:

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from churn.features import MAX_CATEGORIES, build_pipeline, model_inputs
-from churn.train import best_f1_threshold, to_onnx
+from churn.graph import to_onnx
+from churn.train import best_f1_threshold
 from seatrial.bundle import Input
 from seatrial.errors import DataError
 from seatrial.matrix import design_matrix
@@ -118,3 +119,42 @@ def test_the_threshold_with_the_best_f1_is_found():
 
 def test_of_equally_good_thresholds_the_middle_one_is_taken():
     assert best_f1_threshold(np.array([0, 1]), np.array([0.2, 0.8])) == pytest.approx(0.51)
+
+
+def test_missing_and_unseen_categories_are_answered_as_in_training(frame):
+    import onnxruntime
+
+    matrix = design_matrix(frame, INPUTS)
+    pipeline = build_pipeline(INPUTS, Train(estimator="logistic_regression")).fit(matrix, _labels(frame))
+    asked = matrix.iloc[:4].assign(colour=["", "red", "blue", "green"], size=np.float32(0), count=np.float32(1))
+    session = onnxruntime.InferenceSession(to_onnx(pipeline, INPUTS))
+    (answers,) = session.run(None, {name: asked[name].to_numpy() for name in asked.columns})
+    expected = pipeline.predict_proba(asked)[:, 1]
+    assert np.abs(answers - expected).max() < 1e-5
+    mode = ["red", "blue"].index(matrix["colour"][matrix["colour"] != ""].mode()[0])
+    assert answers[0] == answers[1 + mode]
+    assert len({*answers[1:].tolist()}) == 3
+
+
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_columns_of_one_kind_are_enough(frame, kind):
+    import onnxruntime
+
+    inputs = tuple(column for column in INPUTS if (column.type == "category") == (kind == "category"))
+    matrix = design_matrix(frame, inputs)
+    pipeline = build_pipeline(inputs, Train(max_iter=5)).fit(matrix, _labels(frame))
+    session = onnxruntime.InferenceSession(to_onnx(pipeline, inputs))
+    (answers,) = session.run(None, {name: matrix[name].to_numpy() for name in matrix.columns})
+    assert np.abs(answers - pipeline.predict_proba(matrix)[:, 1]).max() < 1e-5
+
+
+def test_another_column_costs_no_other_node(frame):
+    import onnx
+
+    more = (*INPUTS, *(replace(INPUTS[2], name=f"colour{number}") for number in range(5)))
+    wide = frame.with_columns(pl.col("colour").alias(column.name) for column in more[3:])
+    few, many = (
+        onnx.load_from_string(to_onnx(build_pipeline(inputs, Train(max_iter=5)).fit(design_matrix(wide, inputs), _labels(frame)), inputs))
+        for inputs in (INPUTS, more)
+    )
+    assert [node.op_type for node in many.graph.node] == [node.op_type for node in few.graph.node]
