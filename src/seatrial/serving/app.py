@@ -75,6 +75,7 @@ class Application:
         self._decoder = Decoder(manifest)
         self._limits = limits
         self._log = log
+        self._unsent = 0
         self._name, self._version = name, version
         self._prepare(manifest)
         static = [(b"x-seatrial-version", version.encode()), (b"x-seatrial-digest", digest.encode()), (b"x-seatrial-boot", boot.encode())]
@@ -258,11 +259,16 @@ class Application:
                     size=size,
                 )
             )
-            # In the loop's next turn the answer is written.
-            asyncio.get_running_loop().call_soon(self._log.sent, rows.count)
+            if not self._unsent:  # in the loop's next turn the answers of this one are with the kernel
+                asyncio.get_running_loop().call_soon(self._sent, self._log)
+            self._unsent += rows.count
         if answered.header is None:
             return Reply(body=answered.body)
         return Reply(body=answered.body, content=BINARY, extra=((b"inference-header-content-length", b"%d" % answered.header),))
+
+    def _sent(self, log: PredictionLog) -> None:
+        log.sent(self._unsent)
+        self._unsent = 0
 
     def _invocations(self, body: bytes, content: Content) -> Asked:
         read = scoring.read_csv if content.csv else scoring.read_invocation

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
 from seatrial.serving.compaction import compact, superseded
-from seatrial.serving.log_parts import SLICE_ROWS, Entry, LogSettings, LogWriter, Part, own_name
+from seatrial.serving.log_parts import OWN_COLUMNS, PIECE_ROWS, Entry, LogSettings, LogWriter, Part, own_name
 from seatrial.serving.losses import Counters, opened, settle, told
 
 if TYPE_CHECKING:
@@ -29,17 +29,15 @@ if TYPE_CHECKING:
 
     from seatrial.serving.log_store import LogStore
 
-__all__ = ["Entry", "LogSettings", "PredictionLog", "own_name", "parts", "read_log", "remove_old_parts"]
+__all__ = ["OWN_COLUMNS", "Entry", "LogSettings", "PredictionLog", "own_name", "parts", "read_log", "remove_old_parts"]
 
-OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated", "id", "label", "probability", "latency_ms")
 HOUSEKEEPING_SECONDS = 600
 DAY_MICROSECONDS = 86_400_000_000
 READ_TRIES = 3
 T = TypeVar("T")
 LONGEST_PAUSE = 0.005
-MANY_ROWS = 512
 SPREAD = 0.3
-"""The share of flush_seconds over which that work is spread."""
+"""The share of flush_seconds over which the work of a flush is spread."""
 
 
 class PredictionLog:
@@ -111,9 +109,9 @@ class PredictionLog:
         self._settle()
 
     def flush(self, *, spread: float = 0.0) -> None:
-        """Write what waits now (called by the thread; tests without one call it too), the work spread over at most so many seconds."""
+        """Write what waits now (called by the thread; tests without one call it too), the work spread over about so many seconds."""
         left = len(self._entries)
-        pause = min(LONGEST_PAUSE, spread / (left // SLICE_ROWS + 1))
+        pause = min(LONGEST_PAUSE, spread / self._writer.columns)
         while left:
             left -= self._write(left, pause)
 
@@ -122,8 +120,7 @@ class PredictionLog:
         part = Part(day=self._entries[0].time // DAY_MICROSECONDS)
         try:
             while part.entries < left and self._entries[0].time // DAY_MICROSECONDS == part.day:
-                self._writer.add(part, self._some(left - part.entries, part.day))
-                self._rest(pause)
+                self._writer.add(part, self._some(left - part.entries, part.day), lambda: self._rest(pause))
             self._writer.write(part, self._counters)
             self.written += part.rows
             self._complained = False
@@ -137,10 +134,10 @@ class PredictionLog:
         return part.entries
 
     def _some(self, most: int, day: int) -> list[Entry]:
-        """Take the oldest entries of a day, a few rows; one with many rows is alone."""
+        """Take the oldest entries of a day, some rows; one with many rows is alone."""
         found: list[Entry] = []
-        rows, wanted = 0, SLICE_ROWS if self._calm else MANY_ROWS
-        while len(found) < most and rows < wanted and self._entries[0].time // DAY_MICROSECONDS == day:
+        rows = 0
+        while len(found) < most and rows < PIECE_ROWS and self._entries[0].time // DAY_MICROSECONDS == day:
             found.append(self._entries.popleft())
             rows += found[-1].count
         self._rows_out += rows
