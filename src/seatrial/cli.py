@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "run the DVC pipeline, then log the run to MLflow",
     "diff": "compare metrics, params and plots with the merge base",
     "gate": "test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes",
+    "review": "write the comment of a pull request: verdicts, metrics, params, data and contract against the merge base",
     "noise": "train with other luck, and show by how much each metric moves",
     "deploy": "take the gated challenger live, step by step",
     "status": "show what serves, with which weight",

@@ -19,12 +19,13 @@ from seatrial.errors import ParamsError, UsageError
 from seatrial.files import sha256_json
 from seatrial.located import Located, PlacedError, YamlProblem, nearest, read_yaml
 from seatrial.manifest import Task
+from seatrial.params_diff import Diff, Tolerance
 from seatrial.params_monitor import Drift, Log, Monitor
 from seatrial.params_retrain import Retrain
 from seatrial.params_rollout import Replay, Rollout
 from seatrial.section import Count, Name, NotNegative, Positive, Section, Seed, Share, Text
 
-__all__ = ["METRICS", "Drift", "Log", "Monitor", "Replay", "Rollout", "Section", "Settings", "load_settings"]
+__all__ = ["METRICS", "Diff", "Drift", "Log", "Monitor", "Replay", "Rollout", "Section", "Settings", "Tolerance", "load_settings"]
 
 Tier = Literal["blocking", "advisory"]
 MetricTier = Literal["critical", "supporting", "advisory"]
@@ -206,6 +207,7 @@ class Settings(Section, frozen=True, kw_only=True):
     preprocess: Preprocess = Preprocess()
     train: Train = Train()
     tracking: Tracking = Tracking()
+    diff: Diff = Diff()
     gate: Gate = Gate()
     rollout: Rollout = Rollout()
     monitor: Monitor = Monitor()
@@ -236,6 +238,7 @@ class Settings(Section, frozen=True, kw_only=True):
         if self.model.task != "binary" and self.data.positive is not None:
             raise PlacedError(f"a {self.model.task} task has no positive class; remove it", "data", "positive")
         places = [(("model", "primary"), self.model.primary), *((("gate", "metrics", name), name) for name in self.gate.metrics)]
+        places += [(("diff", "tolerances", name), name) for name in self.diff.tolerances]
         if self.gate.slices.metric is not None:
             places.append((("gate", "slices", "metric"), self.gate.slices.metric))
         for place, name in places:

@@ -1,219 +1,102 @@
-"""`seatrial.diff`: which commit is compared with, in real git repositories; and the Markdown, from DVC's own words."""
+"""`seatrial.diff`: what DVC's JSON says, and the Markdown made of it."""
 
-import os
-import subprocess
+import math
 
 import pytest
 
-from seatrial.diff import MARKER, Answer, Base, Comparison, find_base, find_notes, to_markdown
-from seatrial.errors import PipelineError, UsageError
-
-METRICS = "| Path | Metric | abc | workspace | Change |\n|---|---|---|---|---|\n"
-
-
-def git(root, *arguments):
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(root),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@example.org",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@example.org",
-    }
-    done = subprocess.run(["git", *arguments], cwd=root, env=env, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+from seatrial.diff import MARKER, Answer, Change, Comparison, find_notes, parse_changes, to_markdown
+from seatrial.errors import PipelineError
+from seatrial.merge_base import Base
+from seatrial.verdict import Check, Outcome
 
 
-def commit(root, text):
-    (root / "file").write_text(text)
-    git(root, "add", "-A")
-    git(root, "commit", "--quiet", "--message", text)
-    return git(root, "rev-parse", "--short=10", "HEAD")
+def change(name="auc", old=0.3, new=0.4):
+    return Change(path="m.json", name=name, old=old, new=new)
 
 
-@pytest.fixture
-def repository(tmp_path):
-    root = tmp_path / "work"
-    root.mkdir()
-    git(root, "init", "--quiet", "--initial-branch", "main")
-    commit(root, "one")
-    return root
-
-
-def test_a_branch_is_compared_with_where_it_left_main(repository):
-    start = git(repository, "rev-parse", "--short=10", "HEAD")
-    git(repository, "checkout", "--quiet", "-b", "feature")
-    commit(repository, "two")
-    git(repository, "checkout", "--quiet", "main")
-    commit(repository, "three")
-    git(repository, "checkout", "--quiet", "feature")
-    base = find_base(repository, {})
-    assert (base.commit, base.same) == (start, False)
-    assert base.reason == "the merge base of HEAD with main"
-
-
-def test_on_main_without_a_remote_head_is_the_base_and_there_is_nothing_to_compare(repository):
-    assert find_base(repository, {}).same
-
-
-def test_a_changed_file_is_something_to_compare_with_head_itself(repository):
-    (repository / "file").write_text("changed")
-    assert not find_base(repository, {}).same
-
-
-def test_on_main_the_commits_not_yet_pushed_are_compared_with_its_upstream(repository, tmp_path):
-    pushed = git(repository, "rev-parse", "--short=10", "HEAD")
-    git(tmp_path, "clone", "--quiet", "--bare", str(repository), "remote.git")
-    git(repository, "remote", "add", "origin", str(tmp_path / "remote.git"))
-    git(repository, "push", "--quiet", "--set-upstream", "origin", "main")
-    commit(repository, "two")
-    base = find_base(repository, {})
-    assert (base.commit, base.same, base.reason) == (pushed, False, "the merge base of HEAD with origin/main")
-
-
-def test_a_pull_request_is_compared_with_the_branch_that_it_asks_to_enter(repository, tmp_path):
-    git(tmp_path, "clone", "--quiet", "--bare", str(repository), "remote.git")
-    git(repository, "remote", "add", "origin", str(tmp_path / "remote.git"))
-    git(repository, "checkout", "--quiet", "-b", "develop")
-    entered = commit(repository, "two")
-    git(repository, "push", "--quiet", "origin", "develop", "main")
-    git(repository, "checkout", "--quiet", "--detach")
-    commit(repository, "three")
-    assert find_base(repository, {"GITHUB_BASE_REF": "develop"}).commit == entered
-    assert find_base(repository, {}).commit != entered
-
-
-def remote(repository, tmp_path, name):
-    git(tmp_path, "clone", "--quiet", "--bare", str(repository), f"{name}.git")
-    git(repository, "remote", "add", name, str(tmp_path / f"{name}.git"))
-
-
-def test_on_main_the_branch_s_own_upstream_counts_whatever_its_remote_is_called(repository, tmp_path):
-    remote(repository, tmp_path, "fork")
-    git(repository, "push", "--quiet", "--set-upstream", "fork", "main")
-    commit(repository, "two")
-    assert find_base(repository, {}).reason == "the merge base of HEAD with fork/main"
-
-
-def test_a_pushed_branch_is_compared_with_main_and_not_with_its_own_upstream(repository, tmp_path):
-    start = git(repository, "rev-parse", "--short=10", "HEAD")
-    remote(repository, tmp_path, "origin")
-    git(repository, "fetch", "--quiet", "origin")
-    git(repository, "checkout", "--quiet", "-b", "feature")
-    commit(repository, "two")
-    git(repository, "push", "--quiet", "--set-upstream", "origin", "feature")
-    assert find_base(repository, {}).commit == start
-
-
-def test_the_remote_s_main_goes_before_a_local_one_that_fell_behind(repository, tmp_path):
-    commit(repository, "two")
-    remote(repository, tmp_path, "origin")
-    git(repository, "fetch", "--quiet", "origin")
-    two = git(repository, "rev-parse", "--short=10", "HEAD")
-    git(repository, "checkout", "--quiet", "-b", "feature")
-    git(repository, "branch", "--force", "main", "HEAD~1")
-    commit(repository, "three")
-    assert find_base(repository, {}).commit == two
-
-
-@pytest.mark.parametrize("name", ["main", "HEAD~1", "tagged"])
-def test_a_base_that_is_named_is_taken_as_it_is(repository, name):
-    first = git(repository, "rev-parse", "--short=10", "HEAD")
-    git(repository, "tag", "tagged")
-    git(repository, "checkout", "--quiet", "-b", "feature")
-    commit(repository, "two")
-    assert find_base(repository, {}, name).commit == first
-
-
-@pytest.mark.parametrize("name", ["nosuch", "--help", "-x", ""])
-def test_a_base_that_is_no_revision_is_refused(repository, name):
-    with pytest.raises(UsageError, match="is no revision"):
-        find_base(repository, {}, name)
-
-
-def test_a_repository_without_a_commit_is_refused(tmp_path):
-    git(tmp_path, "init", "--quiet")
-    with pytest.raises(PipelineError, match="no commit yet"):
-        find_base(tmp_path, {})
-
-
-def test_without_a_default_branch_the_message_says_to_name_one(repository):
-    git(repository, "branch", "--move", "main", "trunk")
-    with pytest.raises(PipelineError, match="no default branch") as raised:
-        find_base(repository, {})
-    assert "--base REV" in str(raised.value)
-
-
-def test_a_shallow_clone_without_history_says_how_to_fetch_it(repository, tmp_path):
-    git(repository, "checkout", "--quiet", "-b", "feature")
-    commit(repository, "two")
-    git(repository, "checkout", "--quiet", "main")
-    commit(repository, "three")
-    git(tmp_path, "clone", "--quiet", "--depth", "1", "--no-single-branch", f"file://{repository}", "shallow")
-    shallow = tmp_path / "shallow"
-    git(shallow, "checkout", "--quiet", "--detach", "origin/feature")
-    with pytest.raises(PipelineError, match="shallow") as raised:
-        find_base(shallow, {})
-    assert "git fetch --unshallow" in str(raised.value)
-
-
-def test_unrelated_histories_say_to_name_a_base(repository):
-    git(repository, "checkout", "--quiet", "--orphan", "other")
-    commit(repository, "another start")
-    with pytest.raises(PipelineError, match="no common commit") as raised:
-        find_base(repository, {})
-    assert "--base REV" in str(raised.value)
-
-
-def test_git_that_is_not_installed_is_said(repository, monkeypatch):
-    monkeypatch.setenv("PATH", str(repository))
-    with pytest.raises(PipelineError, match="git is not installed"):
-        find_base(repository, {})
-
-
-def comparison(metrics="", params="", plots="", *, complaints="", page=True):
+def comparison(*metrics, params=(), complaints="", page=True):
     return Comparison(
         base=Base(commit="abc", reason="as asked"),
-        metrics=Answer(text=metrics, complaints=complaints),
-        params=Answer(text=params),
-        plots=Answer(text=plots),
+        metrics=Answer(changes=metrics, complaints=complaints),
+        params=Answer(changes=params),
         page=page,
     )
 
 
+def test_dvc_s_json_gives_one_change_for_each_name_in_order():
+    found = parse_changes('{"m.json": {"b": {"old": 1, "new": 2, "diff": 1}, "a": {"old": null, "new": "x"}}}')
+    assert found == (Change(path="m.json", name="a", old=None, new="x"), Change(path="m.json", name="b", old=1, new=2))
+
+
+def test_bare_nan_and_infinity_in_dvc_s_json_are_values_that_are_no_number():
+    nan, infinite = parse_changes('{"m.json": {"a": {"old": 0.3, "new": NaN, "diff": NaN}, "b": {"old": null, "new": -Infinity}}}')
+    assert math.isnan(nan.new)
+    assert (nan.delta, infinite.new) == (None, -math.inf)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"m.json": 3}', '{"m.json": {"a": 3}}'])
+def test_an_answer_that_is_no_json_of_dvc_s_is_an_error(text):
+    with pytest.raises(PipelineError, match="something else"):
+        parse_changes(text)
+
+
 def test_the_text_names_the_base_and_shows_the_tables():
-    text = to_markdown(comparison(METRICS + "| m.json | auc | 0.3 | 0.4 | 0.1 |"))
+    text = to_markdown(comparison(change(), params=(change("train.max_iter", 3, 5),)))
     assert text.startswith(MARKER)
     assert "Compared with `abc`, as asked." in text
-    assert "| m.json | auc | 0.3 | 0.4 | 0.1 |" in text
+    assert "| `m.json` | `auc` | 0.3 | 0.4 | +0.1 |" in text
+    assert "| `m.json` | `train.max_iter` | 3 | 5 |" in text
     assert "reports/plots/index.html" in text
     assert "could not be compared" not in text
 
 
+def test_a_metric_that_did_not_change_is_left_out():
+    text = to_markdown(comparison(change(), change("rows", 5, 5)))
+    assert "`rows`" not in text
+
+
 def test_where_nothing_changed_the_text_says_so():
-    text = to_markdown(comparison(METRICS, page=False))
+    text = to_markdown(comparison(page=False))
     assert "No metrics changed." in text
     assert "No params changed." in text
     assert "DVC drew no plots." in text
 
 
-def test_a_metric_that_the_base_lacks_is_said():
-    notes = find_notes(comparison(METRICS + "| m.json | auc | - | 0.4 | - |"))
-    assert notes == ("The base has no value for `auc`.",)
+def test_words_of_a_stranger_stay_words():
+    text = to_markdown(comparison(change("a`|@bob", "<b>", "x | y"), page=False))
+    assert "| `aˋǀ@\u200bbob` | &lt;b&gt; | x \\| y | – |" in text
+
+
+def test_tolerances_are_told_with_their_outcome():
+    check = Check(name="tolerance.auc", outcome=Outcome.FAIL, message="auc went from 0.4 to 0.3")
+    assert "- **fail** auc went from 0.4 to 0.3" in to_markdown(comparison(), [check])
+
+
+def test_a_metric_that_the_base_lacks_is_said_with_what_to_do():
+    (note,) = find_notes(comparison(change(old=None)))
+    assert note.startswith("The base has no value for `auc`")
+    assert "`--base REV`" in note
 
 
 def test_a_metric_that_the_workspace_lacks_is_said_with_what_to_do():
-    notes = find_notes(comparison(METRICS + "| m.json | auc | 0.3 | - | - |"))
-    assert notes == ("The workspace has no value for `auc`: run `nox -s train`.",)
+    assert find_notes(comparison(change(new=None))) == ("The workspace has no value for `auc`: run `nox -s train`.",)
+
+
+@pytest.mark.parametrize(
+    ("sides", "words"),
+    [({"old": math.nan}, "at the base"), ({"new": math.inf}, "in the workspace"), ({"new": math.nan}, "in the workspace")],
+)
+def test_a_value_that_is_no_finite_number_is_said_with_its_side(sides, words):
+    (note,) = find_notes(comparison(change(**sides)))
+    assert f"`auc` is no finite number {words}" in note
 
 
 def test_many_missing_metrics_are_counted():
-    rows = "\n".join(f"| m.json | m{number} | - | 1 | - |" for number in range(8))
-    assert find_notes(comparison(METRICS + rows))[0].endswith("`m4` and 3 more.")
+    metrics = [change(f"m{number}", old=None) for number in range(8)]
+    assert "`m4` and 3 more" in find_notes(comparison(*metrics))[0]
 
 
 def test_what_dvc_could_not_read_is_said_even_where_the_table_is_empty():
     complaints = "DVC failed to load some metrics for following revisions: 'abc', 'workspace'.\n"
-    text = to_markdown(comparison(METRICS, complaints=complaints))
+    text = to_markdown(comparison(complaints=complaints))
     assert "DVC could not read the metrics of 'abc', 'workspace'.\n" in text

@@ -40,6 +40,18 @@ def test_name_and_table_are_enough(tmp_path):
         ("trian: {max_iter: 3}", "params.yaml:3: trian: unknown key (value {'max_iter': 3}); did you mean 'train'?"),
         ("train: {max_itre: 3}", "params.yaml:3: train.max_itre: unknown key (value 3); did you mean 'max_iter'?"),
         ("gate: {metrics: {f1: {flor: 0.5}}}", "params.yaml:3: gate.metrics.f1.flor: unknown key (value 0.5); did you mean 'floor'?"),
+        (
+            "diff: {tolerances: {f2: {absolute: 0.5}}}",
+            "params.yaml:3: diff.tolerances.f2: 'f2' is no metric of a binary task; did you mean 'f1'?",
+        ),
+        (
+            "diff: {tolerances: {f1: {direction: higher}}}",
+            "params.yaml:3: diff.tolerances.f1: write absolute, relative or both: without either, nothing is asked",
+        ),
+        (
+            "diff: {tolerances: {f1: {absolut: 0.5}}}",
+            "params.yaml:3: diff.tolerances.f1.absolut: unknown key (value 0.5); did you mean 'absolute'?",
+        ),
         ("gate: {metrics: {f2: {floor: 0.5}}}", "params.yaml:3: gate.metrics.f2: 'f2' is no metric of a binary task; did you mean 'f1'?"),
         ("monitor: {drift: {numeric: {metod: ks}}}", "monitor.drift.numeric.metod: unknown key (value 'ks'); did you mean 'method'?"),
         ("rollout: {replay: {speed: 3}}", "rollout.replay.speed: unknown key (value 3); known are rate"),
@@ -59,6 +71,9 @@ def test_a_typo_is_refused_with_the_nearest_known_key(tmp_path, line, words):
         ("train: {learning_rate: '0.1'}", "train.learning_rate", "'0.1'"),
         ("train: {learning_rate: .nan}", "train.learning_rate", "nan"),
         ("train: {learning_rate: .inf}", "train.learning_rate", "inf"),
+        ("diff: {tolerances: {f1: {relative: .nan}}}", "diff.tolerances.f1.relative", "nan"),
+        ("diff: {tolerances: {f1: {absolute: -0.1}}}", "diff.tolerances.f1.absolute", "-0.1"),
+        ("diff: {tolerances: {f1: {absolute: 1, direction: up}}}", "diff.tolerances.f1.direction", "'up'"),
         ("gate: {metrics: {f1: {floor: .nan}}}", "gate.metrics.f1.floor", "nan"),
         ("train: {estimator: xgboost}", "train.estimator", "'xgboost'"),
         ("train: {threshold: 1}", "train.threshold", "1"),

@@ -83,8 +83,8 @@ def test_a_branch_shows_what_it_changed_since_it_left_main(project, capsys):
     shown = capsys.readouterr().out
     written = project.report("diff.md").read_text()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines()]
-    assert ["evaluation.json", "auc", "0.3", "0.5", "0.2"] in cells
-    assert ["params.yaml", "train.max_iter", "3", "5"] in cells
+    assert ["`evaluation.json`", "`auc`", "0.3", "0.5", "+0.2"] in cells
+    assert ["`params.yaml`", "`train.max_iter`", "3", "5"] in cells
     assert written.partition("\n")[2] in shown
     assert "could not be compared" not in written
     page = (project.root / "reports/plots/index.html").read_text()
@@ -94,13 +94,13 @@ def test_a_branch_shows_what_it_changed_since_it_left_main(project, capsys):
 
 
 def test_a_base_without_metrics_is_said_and_not_hidden(project):
-    assert "The base has no value for `auc`." in diff(project, base="start")
+    assert "The base has no value for `auc`" in diff(project, base="start")[0]
 
 
 def test_where_head_is_the_base_there_is_nothing_to_compare(project, capsys):
     project.report("diff.md").parent.mkdir(exist_ok=True)
     project.report("diff.md").write_text("about another commit")
-    assert diff(project, base="HEAD") == ""
+    assert diff(project, base="HEAD") == ("", ())
     assert "nothing to compare" in capsys.readouterr().out
     assert not project.report("diff.md").exists()
 
@@ -118,7 +118,7 @@ def torn(project, request):
 
 @pytest.mark.parametrize("torn", [("dvc.yaml", "stages: ["), ("evaluation.json", '{"auc":')], indirect=True)
 def test_a_workspace_that_dvc_cannot_read_is_said_with_what_to_do(torn):
-    assert "The workspace has no value for `auc`: run `nox -s train`." in diff(torn)
+    assert "The workspace has no value for `auc`: run `nox -s train`." in diff(torn)[0]
 
 
 @pytest.mark.parametrize("torn", [(".dvc/config", "[core\n")], indirect=True)
