@@ -54,10 +54,12 @@ def post(project: Project, options: argparse.Namespace, *, command: str, marker:
         raise UsageError("--post and --pull-request belong together: which file, and where to")
     if options.post is None:
         return False
-    from seatrial.adapters.forge import GitHub
+    from seatrial.adapters.forge import forge_of
+    from seatrial.adapters.forge import post as post_text
 
-    url = GitHub(root=project.root, env=project.env).comment(options.pull_request, read_text(options.post), marker=marker)
-    print(f"{command}: posted to {url}")
+    text = read_text(options.post)
+    address = post_text(forge_of(project.root, project.env), options.pull_request, text, marker=marker)
+    print(f"{command}: posted to {address}")
     return True
 
 

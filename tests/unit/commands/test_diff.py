@@ -1,7 +1,6 @@
-"""`seatrial diff` on a small DVC repository with two commits, and its posting through a stand-in for `gh`."""
+"""`seatrial diff` on a small DVC repository with two commits: what it shows, and what its exit code says of tolerances."""
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -11,15 +10,15 @@ import pytest
 
 from seatrial.cli import main
 from seatrial.commands.diff import diff, run
-from seatrial.diff import MARKER
 from seatrial.errors import PipelineError, UsageError
 from seatrial.project import Project
 
 PARAMS = "model: {{name: m}}\ndata: {{raw: t.csv, target: bought}}\ntrain: {{max_iter: {}}}\n"
+TOLERANCE = "diff: {tolerances: {roc_auc: {absolute: 0.1, direction: lower}}}\n"
 STAGE = """\
 import json, yaml
 value = yaml.safe_load(open("params.yaml"))["train"]["max_iter"] / 10
-json.dump({"auc": value}, open("evaluation.json", "w"))
+json.dump({"roc_auc": value}, open("evaluation.json", "w"))
 open("roc.csv", "w").write(f"x,y\\n0,0\\n1,{value}\\n")
 """
 PIPELINE = """\
@@ -44,7 +43,7 @@ def shell(root, *command):
 
 
 def commit(root, max_iter):
-    (root / "params.yaml").write_text(PARAMS.format(max_iter))
+    (root / "params.yaml").write_text(PARAMS.format(max_iter) + TOLERANCE)
     shell(root, sys.executable, "-m", "dvc", "repro", "--quiet")
     shell(root, "git", "add", "-A")
     shell(root, "git", "commit", "--quiet", "--message", f"max_iter {max_iter}")
@@ -79,13 +78,15 @@ def options(**changes):
 
 
 def test_a_branch_shows_what_it_changed_since_it_left_main(project, capsys):
-    assert run(project, options()) == 0
+    assert run(project, options()) == 1
     shown = capsys.readouterr().out
     written = project.report("diff.md").read_text()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines()]
-    assert ["`evaluation.json`", "`auc`", "0.3", "0.5", "+0.2"] in cells
+    assert ["`evaluation.json`", "`roc_auc`", "0.3", "0.5", "+0.2"] in cells
     assert ["`params.yaml`", "`train.max_iter`", "3", "5"] in cells
     assert written.partition("\n")[2] in shown
+    words = "roc_auc (evaluation.json) went from 0.3 to 0.5 (+0.2): 0.1 is tolerated"
+    assert shown.splitlines()[-1] == f"diff: fail · 1 of 1 tolerances not kept, first {words} · reports/diff.md"
     assert "could not be compared" not in written
     page = (project.root / "reports/plots/index.html").read_text()
     assert "0.3" in page
@@ -93,8 +94,9 @@ def test_a_branch_shows_what_it_changed_since_it_left_main(project, capsys):
     assert shell(project.root, "git", "status", "--porcelain") == ""
 
 
-def test_a_base_without_metrics_is_said_and_not_hidden(project):
-    assert "The base has no value for `auc`" in diff(project, base="start")[0]
+def test_a_base_without_metrics_is_said_and_decides_nothing(project):
+    assert run(project, options(base="start")) == 3
+    assert "The base has no value for `roc_auc`" in project.report("diff.md").read_text()
 
 
 def test_where_head_is_the_base_there_is_nothing_to_compare(project, capsys):
@@ -116,9 +118,16 @@ def torn(project, request):
     path.write_text(original)
 
 
-@pytest.mark.parametrize("torn", [("dvc.yaml", "stages: ["), ("evaluation.json", '{"auc":')], indirect=True)
+@pytest.mark.parametrize("torn", [("dvc.yaml", "stages: ["), ("evaluation.json", '{"roc_auc":')], indirect=True)
 def test_a_workspace_that_dvc_cannot_read_is_said_with_what_to_do(torn):
-    assert "The workspace has no value for `auc`: run `nox -s train`." in diff(torn)[0]
+    assert "The workspace has no value for `roc_auc`: run `nox -s train`." in diff(torn)[0]
+
+
+@pytest.mark.parametrize("torn", [("evaluation.json", '{"roc_auc": NaN}')], indirect=True)
+def test_a_metric_that_is_no_number_is_an_error_that_says_what_to_mend(torn, capsys):
+    assert run(torn, options()) == 2
+    assert "roc_auc (evaluation.json) is nan in the workspace, no finite number: mend the evaluation" in capsys.readouterr().out
+    assert "`roc_auc` is no finite number in the workspace" in torn.report("diff.md").read_text()
 
 
 @pytest.mark.parametrize("torn", [(".dvc/config", "[core\n")], indirect=True)
@@ -144,91 +153,19 @@ def test_without_dvc_the_command_says_how_to_begin(tmp_path):
         diff(Project(root=tmp_path, env={}))
 
 
-GH = """\
-#!{python}
-import json, pathlib, sys
-here = pathlib.Path(__file__).parent
-with (here / "calls").open("a") as calls:
-    calls.write(json.dumps({{"arguments": sys.argv[1:], "input": sys.stdin.read()}}) + "\\n")
-if (here / "refuses").exists():
-    print("HTTP 403: Resource not accessible", file=sys.stderr)
-    sys.exit(1)
-if sys.argv[1:3] == ["pr", "view"]:
-    print(12)
-elif "--paginate" in sys.argv:
-    print((here / "known").read_text())
-else:
-    print("https://example.org/comment")
-"""
-
-
-@pytest.fixture
-def forge(tmp_path):
-    """A project whose `gh` writes down what it is asked."""
-    (tmp_path / "params.yaml").write_text(PARAMS.format(3))
-    program = tmp_path / "gh"
-    program.write_text(GH.format(python=sys.executable))
-    program.chmod(0o755)
-    (tmp_path / "known").write_text("")
-    (tmp_path / "diff.md").write_text(f"{MARKER}\n## Metrics and params\n")
-    return Project(root=tmp_path, env={"PATH": str(tmp_path)})
-
-
-def calls(project):
-    return [json.loads(line) for line in (project.root / "calls").read_text().splitlines()]
-
-
-def post(project, monkeypatch, text=None):
-    if text is not None:
-        (project.root / "diff.md").write_text(text)
-    monkeypatch.setenv("PATH", str(project.root))
-    return run(project, options(post=project.root / "diff.md", pull_request="somebody:branch"))
-
-
-def test_the_first_comment_is_written_anew(forge, monkeypatch, capsys):
-    assert post(forge, monkeypatch) == 0
-    view, _, written = calls(forge)
-    assert view["arguments"][-2:] == ["--", "somebody:branch"]
-    assert written["arguments"][1:4] == ["--method", "POST", "repos/{owner}/{repo}/issues/12/comments"]
-    assert written["input"].startswith(MARKER)
-    assert "https://example.org/comment" in capsys.readouterr().out
-
-
-def test_the_comment_of_an_earlier_run_is_replaced(forge, monkeypatch):
-    (forge.root / "known").write_text("77\n78\n")
-    post(forge, monkeypatch)
-    assert calls(forge)[-1]["arguments"][1:4] == ["--method", "PATCH", "repos/{owner}/{repo}/issues/comments/77"]
-
-
-@pytest.mark.parametrize(("length", "cut"), [(59_000, False), (80_000, True)])
-def test_a_text_longer_than_github_takes_is_cut_and_says_so(forge, monkeypatch, length, cut):
-    post(forge, monkeypatch, "x" * length)
-    sent = calls(forge)[-1]["input"]
-    assert sent.startswith(MARKER)
-    assert len(sent) < 65_536
-    assert ("cut here" in sent) is cut
-
-
-def test_a_refusal_of_github_is_told_with_its_reason(forge, monkeypatch):
-    (forge.root / "refuses").touch()
-    with pytest.raises(PipelineError, match="HTTP 403"):
-        post(forge, monkeypatch)
-
-
-def test_without_gh_the_message_says_so(forge, monkeypatch):
-    (forge.root / "gh").unlink()
-    with pytest.raises(PipelineError, match="`gh` is not installed"):
-        post(forge, monkeypatch)
-
-
-def test_a_text_that_is_not_there_is_refused_before_anything_is_asked(forge, monkeypatch):
-    (forge.root / "diff.md").unlink()
-    with pytest.raises(UsageError, match=r"diff\.md: cannot be read"):
-        post(forge, monkeypatch)
-    assert not (forge.root / "calls").exists()
-
-
-@pytest.mark.parametrize("half", [{"post": "diff.md"}, {"pull_request": "12"}])
-def test_a_file_without_a_place_and_a_place_without_a_file_are_refused(forge, half):
+@pytest.mark.parametrize("half", [{"post": Path("diff.md")}, {"pull_request": "12"}])
+def test_a_file_without_a_place_and_a_place_without_a_file_are_refused(tmp_path, half):
     with pytest.raises(UsageError, match="belong together"):
-        run(forge, options(**half))
+        run(Project(root=tmp_path, env={}), options(**half))
+
+
+def test_a_text_that_is_not_there_is_refused_before_anything_is_asked(tmp_path):
+    with pytest.raises(UsageError, match=r"diff\.md: cannot be read"):
+        run(Project(root=tmp_path, env={}), options(post=tmp_path / "diff.md", pull_request="12"))
+
+
+def test_a_link_is_not_posted_because_it_may_lead_to_a_secret(tmp_path):
+    (tmp_path / "secret").write_text("token")
+    (tmp_path / "diff.md").symlink_to(tmp_path / "secret")
+    with pytest.raises(UsageError, match=r"diff\.md: is a link"):
+        run(Project(root=tmp_path, env={}), options(post=tmp_path / "diff.md", pull_request="12"))
