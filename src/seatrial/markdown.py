@@ -49,5 +49,6 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def folded(summary: str, body: str) -> str:
-    """A body that opens by a click on its summary, which is Markdown without block structure."""
-    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+    """A Markdown body that opens by a click on its summary, which is plain words."""
+    words = one_line(summary).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"<details><summary>{_ACTS.sub(GAP, words)}</summary>\n\n{body}\n\n</details>"

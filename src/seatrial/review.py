@@ -5,7 +5,7 @@ A section that finds no room is left out whole and named, so that no table ends 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seatrial.markdown import folded, plain
@@ -16,14 +16,21 @@ MARKER = "<!-- seatrial review -->"
 MAX_CHARACTERS = 58_000
 """A forge takes 60,000; what is made harmless on the way there gets longer."""
 
+RESERVE = 600
+"""For the sentence that names what was left out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading in plain words and its body as Markdown; a `quiet` one opens by a click."""
+    """A heading in plain words and its body as Markdown; a `quiet` one opens by a click.
+
+    `page` stands in for the body on the HTML page, which draws what only a forge can draw of Markdown.
+    """
 
     title: str
     body: str
     quiet: bool = False
+    page: str = ""
 
     @property
     def markdown(self) -> str:
@@ -33,7 +40,7 @@ class Section:
 
 def to_markdown(head: str, sections: Sequence[Section], foot: str = "", *, limit: int = MAX_CHARACTERS) -> str:
     """Marker, `head`, as many of the sections as fit, in their order, what was left out, and `foot`."""
-    room = limit - len(MARKER) - len(head) - len(foot) - 400
+    room = limit - len(MARKER) - len(head) - len(foot) - RESERVE
     kept: list[Section] = []
     for section in sections:
         if len(section.markdown) + 2 <= room:
@@ -44,10 +51,8 @@ def to_markdown(head: str, sections: Sequence[Section], foot: str = "", *, limit
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _left_out(titles: Iterable[str]) -> str:
-    named = ", ".join(plain(title) for title in titles)
-    return (
-        f"_Left out, because the text would be too long for a comment: {named}. `reports/gate.md` and the artifacts have more._"
-        if named
-        else ""
-    )
+def _left_out(titles: Sequence[str]) -> str:
+    if not titles:
+        return ""
+    named = ", ".join(plain(title, 40) for title in titles[:8]) + (" and more" if len(titles) > 8 else "")
+    return f"_Left out, because the text would be too long for a comment: {named}. `reports/review.html` has all of it._"
