@@ -19,7 +19,22 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # Importing a task registers its sessions, so the order of these lines is the order in which sessions run and are listed.
 # ruff: noqa: F401, I001
-from tasks import validate, train, diff, gate, review, deploy, live, drift, drill, project, lock
+from tasks import (
+    pull,
+    validate,
+    train,
+    diff,
+    gate,
+    review,
+    push,
+    verify,
+    deploy,
+    live,
+    drift,
+    drill,
+    project,
+    lock,
+)
 
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "none"

@@ -17,6 +17,7 @@ from seatrial.errors import SeatrialError, UsageError
 from seatrial.failpoints import arm
 
 COMMANDS = {
+    "pull": "fetch from DVC's remote what is needed, each object checked by its hash",
     "validate": "test the data against its contract, its statistics, the reference and the clock",
     "contract": "draft a data contract from the data, show it, compare two, carry it to and from pandera",
     "train": "run the DVC pipeline, then log the run to MLflow",
@@ -24,6 +25,8 @@ COMMANDS = {
     "gate": "test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes",
     "review": "write the comment of a pull request: verdicts, metrics, params, data and contract against the merge base",
     "noise": "train with other luck, and show by how much each metric moves",
+    "push": "send to DVC's remote what it lacks, and read every object back",
+    "verify": "ask whether everything is reproduced and pushed",
     "deploy": "take the gated challenger live, step by step",
     "status": "show what serves, with which weight",
     "history": "what was champion when, who promoted it, on what evidence",

@@ -24,18 +24,19 @@ def reading(
     total_bytes: int,
     label: str,
     *,
+    unit: str = "rows",
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
     environ: Mapping[str, str] = os.environ,
 ) -> Iterator[Advance]:
-    """Give a function that takes the bytes and rows read since it was called last.
+    """Give a function that takes the bytes and rows (or whatever `unit` says) read since it was called last.
 
     Nothing is shown before two seconds have passed; then a bar where `stream` (standard error by default) is a terminal that
     can draw one, and at most a line every five seconds elsewhere. The bar is taken away at the end, also by an exception.
     """
     stream = sys.stderr if stream is None else stream
     kind = _Bar if stream.isatty() and environ.get("TERM", "") not in PLAIN else _Lines
-    shown = kind(total_bytes, label, stream, clock())
+    shown = kind(total_bytes, label, unit, stream, clock())
     size = rows = 0
 
     def advance(more_bytes: int, more_rows: int) -> None:
@@ -52,16 +53,17 @@ def reading(
 class _Lines:
     """One plain line every five seconds."""
 
-    def __init__(self, total: int, label: str, stream: TextIO, start: float) -> None:
+    def __init__(self, total: int, label: str, unit: str, stream: TextIO, start: float) -> None:
         self._total = total
         self._label = label
+        self._unit = unit
         self._stream = stream
         self._next = start + PATIENCE
 
     def show(self, now: float, size: int, rows: int) -> None:
         if now >= self._next:
             part = f"{min(1.0, size / self._total):.0%}, " if self._total else ""
-            print(f"{self._label}: {part}{rows:,} rows", file=self._stream, flush=True)
+            print(f"{self._label}: {part}{rows:,} {self._unit}", file=self._stream, flush=True)
             self._next = now + EVERY
 
     def close(self) -> None:
@@ -71,9 +73,10 @@ class _Lines:
 class _Bar:
     """A bar by rich, from the second second on."""
 
-    def __init__(self, total: int, label: str, stream: TextIO, start: float) -> None:
+    def __init__(self, total: int, label: str, unit: str, stream: TextIO, start: float) -> None:
         self._total = total
         self._label = label
+        self._unit = unit
         self._stream = stream
         self._from = start + PATIENCE
         self._progress: Progress | None = None
@@ -86,7 +89,7 @@ class _Bar:
             self._open()
         assert self._progress is not None
         assert self._task is not None
-        self._progress.update(self._task, completed=size, rows=f"{rows:,} rows")
+        self._progress.update(self._task, completed=size, rows=f"{rows:,} {self._unit}")
 
     def _open(self) -> None:
         from rich.console import Console
