@@ -6,6 +6,7 @@ import threading
 from urllib.parse import urlsplit
 
 BUSY = b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+BROKEN = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 @contextlib.contextmanager
@@ -29,7 +30,8 @@ def s3_server():
 class Door:
     """A port that leads to the server, one request a connection. `mode` says what happens to the next ones:
 
-    "open"; "busy" answers 503; "torn" closes in the middle of the request; "mute" does all that is asked and loses the answer.
+    "open"; "busy" answers 503; "broken" answers 500; "torn" closes in the middle of the request; "slow" takes it and does not answer;
+    "mute" does all that is asked and loses the answer.
     """
 
     def __init__(self, address):
@@ -55,9 +57,13 @@ class Door:
             head = client.recv(65536)
             if mode == "torn":
                 return
-            if mode == "busy":
+            if mode in ("busy", "broken"):
                 self._read_body(client, head)
-                client.sendall(BUSY)
+                client.sendall(BUSY if mode == "busy" else BROKEN)
+                return
+            if mode == "slow":
+                while client.recv(65536):
+                    pass
                 return
             with socket.create_connection(self.target) as server:
                 server.sendall(head.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))

@@ -1,6 +1,7 @@
 """The history that a real MLflow registry tells, line by line as rollouts wrote it."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -23,10 +24,15 @@ def record(event, version, champion, seconds, **more):
     }  # fmt: skip
 
 
-@pytest.fixture
-def project(tmp_path):
-    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
-    return Project.find(tmp_path, env={})
+@pytest.fixture(params=["sqlite", "rest"])
+def project(request, tmp_path, monkeypatch):
+    """A project whose ledger is in a file of its own, or on a server."""
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text().replace("churn-predictor", f"model-{uuid4().hex[:12]}"))
+    if request.param == "sqlite":
+        request.getfixturevalue("with_tables")(tmp_path)
+    uri = request.getfixturevalue("signed_in").address if request.param == "rest" else f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return Project.find(tmp_path, shared=True)
 
 
 def test_the_ledger_is_read_back_as_rollouts_wrote_it(project, monkeypatch, capsys):
@@ -46,14 +52,15 @@ def test_the_ledger_is_read_back_as_rollouts_wrote_it(project, monkeypatch, caps
 
     monkeypatch.chdir(project.root)
     with pytest.raises(SystemExit) as ended:
-        main(["history", "--registry", "--at", "2026-11-20T10:03"])
+        main(["history", "--shared", "--registry", "--at", "2026-11-20T10:03"])
     assert ended.value.code == 0
     assert "version 2 was champion" in capsys.readouterr().out
 
 
-def test_a_registry_that_does_not_answer_is_an_error_and_the_journal_still_answers(project, monkeypatch, capsys):
-    journals.write(project.home, journals.promoted())
-    monkeypatch.chdir(project.root)
+def test_a_registry_that_does_not_answer_is_an_error_and_the_journal_still_answers(tmp_path, monkeypatch, capsys):
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    journals.write(tmp_path / ".seatrial", journals.promoted())
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     for options, code in ((["--shared", "--registry"], 2), ([], 0)):
         with pytest.raises(SystemExit) as ended:

@@ -1,66 +1,34 @@
-"""The registry's two doors: what MLflow's client writes, the light reader reads, on sqlite and over REST."""
+"""The registry's two doors: what MLflow's client writes, the light reader reads, on sqlite and on a server with PostgreSQL and S3."""
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from seatrial.adapters import registry, tracking
+from seatrial.adapters.ledger import read_ledger
 from seatrial.bundle import load_bundle
 from seatrial.errors import BytesGoneError, RegistryError
 from seatrial.project import Project
 from seatrial.store import store_bundle
 from tests.bundles import make_bundle
+from tests.mlflow_server import absent
 
 pytestmark = pytest.mark.slow
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A real `mlflow server` on a free port, with sqlite behind it."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        _await(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(20)
-
-
-def _await(url, process, log):
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(url, timeout=1).read()
-            return
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
-    raise AssertionError(log.read_text())
-
-
 @pytest.fixture(params=["sqlite", "rest"])
 def project(request, tmp_path):
     """A project whose registry is a file of its own, or a model of its own on the server."""
-    name = f"model-{abs(hash(str(tmp_path))) % 10**9}"
+    name = f"model-{uuid4().hex[:12]}"
     (tmp_path / "params.yaml").write_text(PARAMS.read_text().replace("churn-predictor", name))
     if request.param == "sqlite":
+        request.getfixturevalue("with_tables")(tmp_path)
         return Project.find(tmp_path, env={})
-    uri = request.getfixturevalue("server")
+    uri = request.getfixturevalue("signed_in").address
     return Project.find(tmp_path, env={"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": name}, shared=True)
 
 
@@ -70,6 +38,15 @@ def _register(project, seed=0, **tags):
     tags = {"seatrial.data": "md5:0"} | {f"seatrial.{key}": value for key, value in tags.items()}
     version = registry.register_version(project, bundle, run_id=run_id, gate=f"sha256:{seed:064}", verdict="{}", tags=tags)
     return bundle, version
+
+
+def test_the_first_use_makes_the_sqlite_file(tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    project = Project.find(tmp_path, env={})
+    assert registry.read_alias(project, "champion") is None
+    _, version = _register(project)
+    assert (tmp_path / "mlflow.db").exists()
+    assert registry.read_alias(project, "challenger") == version
 
 
 def test_an_empty_registry_has_no_champion(project):
@@ -180,6 +157,52 @@ def test_a_version_that_no_gate_registered_is_refused(project):
     client.set_registered_model_alias(name, "champion", "1")
     with pytest.raises(RegistryError, match=r"carries no seatrial\.digest"):
         registry.read_alias(project, "champion")
+
+
+def test_a_rollout_that_is_told_twice_is_one_line_of_the_ledger(project):
+    for told in (
+        {"rollout": "1-a", "event": "promoted"},
+        {"rollout": "1-a", "event": "promoted"},
+        {"rollout": "1-a", "event": "rolled back"},
+    ):
+        registry.record_rollout(project, record=told)
+    assert [line["event"] for line in read_ledger(project)] == ["promoted", "rolled back"]
+
+
+def test_a_version_that_was_deleted_is_not_there(project):
+    bundle, version = _register(project, test_data="md5:1")
+    registry.tracking_client(project.tracking_uri).delete_model_version(project.settings.registered_model, str(version.version))
+    assert registry.find_version(project, bundle.digest) is None
+    assert registry.read_version(project, version.version) is None
+    assert registry.digests_judged_on(project, "md5:1") == frozenset()
+    assert _register(project)[1].version == version.version + 1
+
+
+def test_the_server_keeps_its_files_in_the_object_store(signed_in, tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text().replace("churn-predictor", "kept"))
+    project = Project.find(tmp_path, env={"MLFLOW_TRACKING_URI": signed_in.address, "MLFLOW_EXPERIMENT_NAME": "kept"}, shared=True)
+    bundle = make_bundle(tmp_path / "bundle", bias=0.77)
+    run_id, _ = tracking.log_run(project, bundle, {"roc_auc": 0.8})
+    (stored,) = [key for key in signed_in.names() if run_id in key and key.endswith("model.onnx")]
+    assert signed_in.store.get_object(Bucket="models", Key=stored)["Body"].read() == bundle.model
+
+
+@pytest.mark.parametrize("password", ["wrong", None])
+def test_who_is_not_signed_in_is_told_how(signed_in, tmp_path, monkeypatch, password):
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password) if password else monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    project = Project.find(tmp_path, env={"MLFLOW_TRACKING_URI": signed_in.address}, shared=True)
+    for ask in (lambda: registry.read_alias(project, "champion"), lambda: tracking.log_run(project, make_bundle(tmp_path / "b"), {})):
+        with pytest.raises(RegistryError, match=r"401[\s\S]*MLFLOW_TRACKING_PASSWORD") as told:
+            ask()
+        assert "wrong" not in str(told.value)
+
+
+def test_without_postgresql_tests_skip_but_not_in_ci():
+    with pytest.raises(pytest.skip.Exception, match="apt-get install postgresql"):
+        absent({})
+    with pytest.raises(pytest.fail.Exception, match="in CI no test may skip"):
+        absent({"CI": "true"})
 
 
 def test_mlflows_own_tools_load_the_logged_model(tmp_path):

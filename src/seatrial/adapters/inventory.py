@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.adapters.registry import BEATS_TAG, DIGEST_TAG, GATE_TAG, registry_uri, tracking_client
+from seatrial.adapters.mlflow_client import download, tracking_client, translated
+from seatrial.adapters.registry import BEATS_TAG, DIGEST_TAG, GATE_TAG, registry_uri, verdict_file
 from seatrial.audit import Entry, Event, Inventory
-from seatrial.errors import BundleError, RegistryError, VerdictError
+from seatrial.errors import BundleError, BytesGoneError, VerdictError
 from seatrial.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -21,21 +21,29 @@ PAGE = 100
 
 def take_inventory(project: Project, *, say: Callable[[str], None] = lambda words: None) -> Inventory:
     """Read versions, aliases and ledger, and fetch each version's files; RegistryError where the registry cannot be read."""
+    client, model = tracking_client(registry_uri(project)), project.settings.registered_model
+    with translated("read the registry"):
+        found = _model(client, model)
+        if found is None:
+            return Inventory(model=model, entries={}, aliases={}, ledger=())
+        entries = {}
+        for version in _pages(client.search_model_versions, f"name = '{model}'"):
+            say(f"reading version {version.version}")
+            entries[int(version.version)] = _entry(client, version)
+        aliases = {alias: int(version) for alias, version in found.aliases.items()}
+        return Inventory(model=model, entries=entries, aliases=aliases, ledger=tuple(_ledger(client, f"{model}.rollouts")))
+
+
+def _model(client: Any, name: str) -> Any:
+    """The registered model, or None where there is none."""
     from mlflow.exceptions import MlflowException
 
-    client, model = tracking_client(registry_uri(project)), project.settings.registered_model
     try:
-        found = client.get_registered_model(model)
+        return client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return Inventory(model=model, entries={}, aliases={}, ledger=())
-        raise RegistryError(f"the registry cannot be read ({error})") from None
-    entries = {}
-    for version in _pages(client.search_model_versions, f"name = '{model}'"):
-        say(f"reading version {version.version}")
-        entries[int(version.version)] = _entry(client, version)
-    aliases = {alias: int(version) for alias, version in found.aliases.items()}
-    return Inventory(model=model, entries=entries, aliases=aliases, ledger=tuple(_ledger(client, f"{model}.rollouts")))
+            return None
+        raise
 
 
 def _pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
@@ -65,31 +73,25 @@ def _entry(client: Any, version: Any) -> Entry:
 
 def _bytes(client: Any, version: Any) -> tuple[str | None, str]:
     """The digest of the stored files, or why there is none."""
-    from mlflow.exceptions import MlflowException
-
     from seatrial.bundle import MLFLOW_FILES, load_bundle
 
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            folder = Path(client.download_artifacts(version.run_id, "model", scratch))
+            folder = download(client, version.run_id, "model", scratch)
             return load_bundle(folder, beside=MLFLOW_FILES).digest, ""
         except BundleError as error:
             return None, error.message
-        except (MlflowException, OSError) as error:
-            return None, str(error).splitlines()[0]
 
 
 def _verdict(client: Any, run_id: str, gate: str | None) -> Verdict | None:
     """The verdict that was kept beside the run under this digest."""
-    from mlflow.exceptions import MlflowException
-
     if not gate:
         return None
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            path = client.download_artifacts(run_id, f"verdicts/gate-{gate.removeprefix('sha256:')[:16]}.json", scratch)
-            return Verdict.from_dict(json.loads(Path(path).read_bytes()))
-        except (MlflowException, VerdictError, OSError, ValueError, TypeError):
+            path = download(client, run_id, verdict_file(gate), scratch)
+            return Verdict.from_dict(json.loads(path.read_bytes()))
+        except (BytesGoneError, VerdictError, ValueError, TypeError):
             return None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from seatrial.adapters.registry import registry_uri, tracking_client
-from seatrial.errors import RegistryError
+from seatrial.adapters.mlflow_client import tracking_client, translated
+from seatrial.adapters.registry import registry_uri
 
 if TYPE_CHECKING:
     from seatrial.project import Project
@@ -17,11 +17,9 @@ PREFIX = "seatrial."
 
 def read_ledger(project: Project) -> tuple[Mapping[str, str], ...]:
     """The ledger's lines, oldest first, each as its tags without their prefix; RegistryError where it cannot be read."""
-    from mlflow.exceptions import MlflowException
-
     client, name = tracking_client(registry_uri(project)), f"{project.settings.registered_model}.rollouts"
     lines, token = [], None
-    try:
+    with translated("read the ledger"):
         experiment = client.get_experiment_by_name(name)
         while experiment is not None:
             order = ["attributes.start_time ASC"]
@@ -30,8 +28,6 @@ def read_ledger(project: Project) -> tuple[Mapping[str, str], ...]:
             token = found.token
             if not token:
                 break
-    except MlflowException as error:
-        raise RegistryError(f"the ledger cannot be read: {str(error).splitlines()[0]}", hint="leave out --registry, or ask again") from None
     return tuple(lines)
 
 

@@ -8,25 +8,25 @@ query (sqlite) or one REST call, because MLflow's client costs seconds of import
 from __future__ import annotations
 
 import json
-import re
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+from seatrial.adapters.mlflow_client import download, ensure_experiment, tracking_client, translated
+from seatrial.adapters.one_run import ATTEMPT, claim_run
 from seatrial.adapters.registry_doors import (
     BEATS_TAG,
     DIGEST_TAG,
     GATE_TAG,
+    RECORD_TAG,
     TEST_DATA_TAG,
     RegisteredVersion,
     RestDoor,
     SqliteDoor,
-    get,
     shown,
-    unreachable,
 )
 from seatrial.errors import BytesGoneError, RegistryError
-from seatrial.files import locked
+from seatrial.files import locked, sha256_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,6 @@ __all__ = [
     "GATE_TAG",
     "TEST_DATA_TAG",
     "RegisteredVersion",
-    "check_reachable",
     "digests_judged_on",
     "ensure_experiment",
     "fetch_bundle",
@@ -53,6 +52,7 @@ __all__ = [
     "registry_uri",
     "shown",
     "tracking_client",
+    "verdict_file",
 ]
 
 
@@ -96,20 +96,6 @@ def digests_judged_on(project: Project, test_data: str) -> frozenset[str]:
     return frozenset(_door(project).judged_on(project.settings.registered_model, test_data))
 
 
-def check_reachable(uri: str) -> None:
-    """Raise RegistryError where a tracking server does not answer; a database file is there once it is needed."""
-    if not uri.startswith(("http://", "https://")):
-        return
-    import urllib.error
-
-    try:
-        get(uri, "/health", {})
-    except urllib.error.HTTPError:
-        return  # it answers, if only to say that it has no such page
-    except (OSError, ValueError) as error:
-        raise unreachable(uri, error) from None
-
-
 def _door(project: Project) -> SqliteDoor | RestDoor:
     uri = registry_uri(project)
     if uri.startswith("sqlite:///"):
@@ -144,19 +130,18 @@ def register_version(
 ) -> RegisteredVersion:
     """Record a bundle that passed as a version, move `challenger` to it, and read both back.
 
-    `gate` is the verdict's digest, `verdict` its JSON, kept beside the run. The same bundle is registered once; a new
-    verdict about it replaces the tag. Raises RegistryError where the read-back differs.
+    `gate` is the verdict's digest, `verdict` its JSON, kept beside the run. The same bundle is registered once, by other
+    machines at the same time too; a new verdict about it replaces the tag. Raises RegistryError where the read-back differs.
     """
     client = tracking_client(registry_uri(project))
     model = project.settings.registered_model
-    with locked(project.home / "registry.lock"), _translated("register the version"):
+    with locked(project.home / "registry.lock"), translated("register the version"):
         _ensure_model(client, model)
-        client.log_text(run_id, verdict, f"verdicts/gate-{gate.removeprefix('sha256:')[:16]}.json")
+        client.log_text(run_id, verdict, verdict_file(gate))
         known = find_version(project, bundle.digest)
         complete = {**tags, DIGEST_TAG: bundle.digest, GATE_TAG: gate}
         if known is None:
-            source = f"{client.get_run(run_id).info.artifact_uri}/model"
-            version = int(client.create_model_version(model, source=source, run_id=run_id, tags=complete).version)
+            version = _new_version(client, model, run_id, complete)
         else:
             version = known.version
             for key, value in complete.items():
@@ -168,6 +153,23 @@ def register_version(
     return found
 
 
+def verdict_file(gate: str) -> str:
+    """Where the gate's verdict of a digest is kept beside the run."""
+    return f"verdicts/gate-{gate.removeprefix('sha256:')[:16]}.json"
+
+
+def _new_version(client: Any, model: str, run_id: str, tags: Mapping[str, str]) -> int:
+    """A bundle's new version; where another machine was first, or MLflow's client asked twice, the lowest number stays."""
+    source, attempt = f"{client.get_run(run_id).info.artifact_uri}/model", uuid4().hex
+    client.create_model_version(model, source=source, run_id=run_id, tags={**tags, ATTEMPT: attempt})
+    found = client.search_model_versions(f"name = '{model}' and tags.`{DIGEST_TAG}` = '{tags[DIGEST_TAG]}'")
+    first, *others = sorted(found, key=lambda version: int(version.version))
+    for other in others:
+        if other.tags.get(ATTEMPT) == attempt:
+            client.delete_model_version(model, other.version)
+    return int(first.version)
+
+
 def _ensure_model(client: Any, model: str) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -176,7 +178,11 @@ def _ensure_model(client: Any, model: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        client.create_registered_model(model)
+        try:
+            client.create_registered_model(model)
+        except MlflowException as again:
+            if again.error_code != "RESOURCE_ALREADY_EXISTS":  # another machine was first
+                raise
 
 
 def move_aliases(project: Project, *, expected: Mapping[str, int | None], to: Mapping[str, int | None]) -> None:
@@ -186,7 +192,7 @@ def move_aliases(project: Project, *, expected: Mapping[str, int | None], to: Ma
     """
     client = tracking_client(registry_uri(project))
     model = project.settings.registered_model
-    with locked(project.home / "registry.lock"), _translated("move aliases"):
+    with locked(project.home / "registry.lock"), translated("move aliases"):
         _compare(project, expected, "is held by another version than expected; nothing was moved")
         for alias, version in to.items():
             if version is None:
@@ -210,31 +216,18 @@ def _compare(project: Project, wanted: Mapping[str, int | None], problem: str) -
 
 
 def record_rollout(project: Project, *, record: Mapping[str, Any]) -> None:
-    """Append one run to the ledger, the experiment `<registered model>.rollouts`: strings as tags, all of it as a file."""
+    """Append one run to the ledger, the experiment `<registered model>.rollouts`: strings as tags, all of it as a file.
+
+    The same record is written once, however often it is told.
+    """
     client = tracking_client(registry_uri(project))
-    with _translated("write the ledger"):
+    with translated("write the ledger"):
         experiment = ensure_experiment(client, project, f"{project.settings.registered_model}.rollouts")
         tags = {f"seatrial.{key}": str(value)[:5000] for key, value in record.items() if isinstance(value, str | int | float | bool)}
-        run = client.create_run(experiment, tags=tags, run_name=str(record.get("outcome", "rollout")))
-        client.log_text(run.info.run_id, json.dumps(record, indent=2, sort_keys=True, default=str), "rollout.json")
-        client.set_terminated(run.info.run_id)
-
-
-def ensure_experiment(client: Any, project: Project, name: str) -> str:
-    """The id of the experiment with this name, made where it is missing; a sqlite registry keeps its files in the project."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    place = (project.root / "mlartifacts" / name).as_uri() if project.tracking_uri.startswith("sqlite:") else None
-    try:
-        return str(client.create_experiment(name, artifact_location=place))
-    except MlflowException:
-        again = client.get_experiment_by_name(name)  # another process was first
-        if again is None:
-            raise
-        return str(again.experiment_id)
+        run = claim_run(client, experiment, {RECORD_TAG: sha256_json(record)}, tags, str(record.get("outcome", "rollout")))
+        if run.info.status != "FINISHED":
+            client.log_text(run.info.run_id, json.dumps(record, indent=2, sort_keys=True), "rollout.json")
+            client.set_terminated(run.info.run_id)
 
 
 def fetch_bundle(project: Project, version: RegisteredVersion, store: Path) -> Path:
@@ -256,58 +249,10 @@ def _download(project: Project, version: RegisteredVersion) -> Bundle:
     from seatrial.bundle import MLFLOW_FILES, load_bundle
 
     client = tracking_client(registry_uri(project))
-    from mlflow.exceptions import MlflowException
-
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            folder = client.download_artifacts(version.run_id, "model", scratch)
-        except (MlflowException, OSError) as error:
-            raise BytesGoneError(
-                f"the bytes of version {version.version} ({version.digest}) are gone from {shown(version.source)}: {error}"
-            ) from None
-        return load_bundle(Path(folder), expected=version.digest, beside=MLFLOW_FILES)
-
-
-def tracking_client(uri: str) -> Any:
-    """MLflow's client for an address, with short waits; RegistryError where the server does not answer."""
-    import logging
-    import os
-
-    check_reachable(uri)
-    for name, value in {
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    }.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # after the import, which sets its own
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    with _alone_at(uri), _translated("open the registry"):
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def _alone_at(uri: str) -> AbstractContextManager[None]:
-    """MLflow makes and migrates its tables when a client is made; two at once in one file would stumble over each other."""
-    if not uri.startswith("sqlite:///"):
-        return nullcontext()
-    path = Path(uri.removeprefix("sqlite:///"))
-    return locked(path.with_name(f"{path.name}.lock"))
-
-
-class _translated:  # noqa: N801 - reads as a word in a with statement
-    """Turns what MLflow and its database raise into RegistryError."""
-
-    def __init__(self, doing: str) -> None:
-        self.doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is None or error is None or not isinstance(error, Exception) or isinstance(error, RegistryError):
-            return
-        words = re.sub(r"//[^/@\s]+@", "//***@", str(error))[:300]
-        raise RegistryError(f"could not {self.doing}: {kind.__name__}: {words}", hint="run the same command again") from error
+            folder = download(client, version.run_id, "model", scratch)
+        except BytesGoneError as error:
+            who = f"version {version.version} ({version.digest})"
+            raise BytesGoneError(f"the bytes of {who} are gone from {shown(version.source)}: {error.message}") from None
+        return load_bundle(folder, expected=version.digest, beside=MLFLOW_FILES)

@@ -22,7 +22,9 @@ DIGEST_TAG = "seatrial.digest"
 GATE_TAG = "seatrial.gate"
 BEATS_TAG = "seatrial.beats"
 TEST_DATA_TAG = "seatrial.test_data"
+RECORD_TAG = "seatrial.record"
 TIMEOUT_S = 5.0
+SIGN_IN = "give who you are: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +52,17 @@ def unreachable(uri: str, error: Exception) -> RegistryError:
     """What to raise where a server does not answer."""
     reason = getattr(error, "reason", error)
     return RegistryError(
-        f"the MLflow server at {shown(uri)} does not answer ({reason})",
+        f"the MLflow server at {shown(uri)} does not answer ({'not within ' + f'{TIMEOUT_S:g} s' if _is_slow(error) else reason})",
         hint="start it, mend MLFLOW_TRACKING_URI, or unset it to use the sqlite file of this project",
     )
+
+
+def _is_slow(error: Exception) -> bool:
+    return isinstance(getattr(error, "reason", error), TimeoutError)
+
+
+_KEPT = "(name, version) IN (SELECT name, version FROM model_versions WHERE current_stage <> 'Deleted_Internal')"
+"""MLflow keeps the rows of a version that was deleted, under this mark."""
 
 
 class SqliteDoor:
@@ -67,22 +77,22 @@ class SqliteDoor:
         return self._version(model, rows[0][0]) if rows else None
 
     def by_digest(self, model: str, digest: str) -> RegisteredVersion | None:
-        """The newest version of a bundle, or None."""
-        sql = "SELECT MAX(version) FROM model_version_tags WHERE name = ? AND key = ? AND value = ?"
+        """The version of a bundle, the lowest where two machines registered it at the same time; or None."""
+        sql = f"SELECT MIN(version) FROM model_version_tags WHERE name = ? AND key = ? AND value = ? AND {_KEPT}"  # noqa: S608 - a constant
         rows = self._query(sql, (model, DIGEST_TAG, digest))
         return self._version(model, rows[0][0]) if rows and rows[0][0] is not None else None
 
     def by_number(self, model: str, number: int) -> RegisteredVersion | None:
         """A version by its number, or None."""
-        rows = self._query("SELECT version FROM model_versions WHERE name = ? AND version = ?", (model, number))
+        sql = f"SELECT version FROM model_versions WHERE name = ? AND version = ? AND {_KEPT}"  # noqa: S608 - a constant
+        rows = self._query(sql, (model, number))
         return self._version(model, rows[0][0]) if rows else None
 
     def judged_on(self, model: str, test_data: str) -> list[str]:
         """Digests of the versions that passed on these held-out rows."""
-        sql = (
-            "SELECT digest.value FROM model_version_tags AS data JOIN model_version_tags AS digest USING (name, version) "
-            "WHERE name = ? AND data.key = ? AND data.value = ? AND digest.key = ?"
-        )
+        both = "model_version_tags AS data JOIN model_version_tags AS digest USING (name, version)"
+        wanted = f"name = ? AND data.key = ? AND data.value = ? AND digest.key = ? AND {_KEPT}"
+        sql = f"SELECT digest.value FROM {both} WHERE {wanted}"  # noqa: S608 - constants
         return [str(digest) for (digest,) in self._query(sql, (model, TEST_DATA_TAG, test_data, DIGEST_TAG))]
 
     def _version(self, model: str, version: int) -> RegisteredVersion:
@@ -117,9 +127,9 @@ class RestDoor:
         return _from_rest(model, found["model_version"]) if found else None
 
     def by_digest(self, model: str, digest: str) -> RegisteredVersion | None:
-        """The newest version of a bundle, or None."""
+        """The version of a bundle, the lowest where two machines registered it at the same time; or None."""
         wanted = f"name='{model}' and tags.`{DIGEST_TAG}`='{digest}'"
-        found = self._call("model-versions/search", {"filter": wanted, "order_by": "version_number DESC", "max_results": "1"})
+        found = self._call("model-versions/search", {"filter": wanted, "order_by": "version_number ASC", "max_results": "1"})
         versions = (found or {}).get("model_versions") or []
         return _from_rest(model, versions[0]) if versions else None
 
@@ -145,7 +155,8 @@ class RestDoor:
             body = error.read(500).decode(errors="replace")
             if "RESOURCE_DOES_NOT_EXIST" in body or (error.code == 400 and "alias" in body):
                 return None
-            raise RegistryError(f"the MLflow server at {shown(self.uri)} answers {error.code}: {body[:200]}") from None
+            hint = SIGN_IN if error.code in (401, 403) else "run the same command again once it is well"
+            raise RegistryError(f"the MLflow server at {shown(self.uri)} answers {error.code}: {body[:200]}", hint=hint) from None
         except (OSError, ValueError) as error:
             raise unreachable(self.uri, error) from None
 

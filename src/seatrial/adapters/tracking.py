@@ -12,7 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.adapters.registry import DIGEST_TAG, _translated, check_reachable, ensure_experiment, registry_uri, tracking_client
+from seatrial.adapters.mlflow_client import ensure_experiment, tracking_client, translated
+from seatrial.adapters.one_run import claim_run
+from seatrial.adapters.registry import DIGEST_TAG, registry_uri
 from seatrial.files import canonical_json, sha256_bytes, sha256_json, write_atomic
 
 if TYPE_CHECKING:
@@ -47,44 +49,37 @@ def _receipt(project: Project, digest: str) -> Path:
 def log_run(project: Project, bundle: Bundle, evaluation: dict[str, Any]) -> tuple[str, bool]:
     """Log the run of a bundle; gives its id, and whether it was logged now rather than found.
 
-    Raises RegistryError where MLflow cannot be reached; nothing is kept then, and the next `train` tries again.
+    Raises RegistryError where MLflow cannot be reached, or stops answering half way: there is no receipt then, and the next
+    `train` goes on with the run that was begun.
     """
     found = logged_run(project, bundle.digest)
     if found is not None:
         return found, False
-    check_reachable(registry_uri(project))
     client = tracking_client(registry_uri(project))
-    with _translated("log the run"):
+    with translated("log the run"):
         experiment = ensure_experiment(client, project, project.experiment)
-        known = _find(client, experiment, bundle.digest)
-        run_id = known or _log(client, experiment, project, bundle, evaluation)
+        tags, name = run_tags(project, bundle), bundle.digest.removeprefix("sha256:")[:12]
+        run = claim_run(client, experiment, {DIGEST_TAG: bundle.digest}, tags, name)
+        fresh = run.info.status != "FINISHED"
+        if fresh:
+            _write(client, run, project, bundle, evaluation)
+    run_id = str(run.info.run_id)
     write_atomic(_receipt(project, bundle.digest), json.dumps({"run_id": run_id}).encode())
-    return run_id, known is None
+    return run_id, fresh
 
 
-def _find(client: Any, experiment: str, digest: str) -> str | None:
-    wanted = f"tags.`{DIGEST_TAG}` = '{digest}' and attributes.status = 'FINISHED'"
-    runs = client.search_runs([experiment], filter_string=wanted, max_results=1)
-    return str(runs[0].info.run_id) if runs else None
-
-
-def _log(client: Any, experiment: str, project: Project, bundle: Bundle, evaluation: dict[str, Any]) -> str:
+def _write(client: Any, run: Any, project: Project, bundle: Bundle, evaluation: dict[str, Any]) -> None:
+    """Everything about a bundle's run; what an earlier attempt wrote is kept, for MLflow takes no param twice."""
     from mlflow.entities import Metric, Param
 
-    run = client.create_run(experiment, tags=run_tags(project, bundle), run_name=bundle.digest.removeprefix("sha256:")[:12])
-    run_id = str(run.info.run_id)
-    try:
-        metrics = [Metric(name, float(value), 0, 0) for name, value in evaluation.items() if isinstance(value, int | float)]
-        params = [Param(key, str(value)) for key, value in run_params(project).items()]
-        client.log_batch(run_id, metrics=metrics, params=params)
-        with tempfile.TemporaryDirectory() as scratch:
-            write_mlflow_model(Path(scratch), bundle)
-            client.log_artifacts(run_id, scratch, "model")
-    except BaseException:
-        client.set_terminated(run_id, "FAILED")
-        raise
+    run_id = run.info.run_id
+    metrics = [Metric(name, float(value), 0, 0) for name, value in evaluation.items() if isinstance(value, int | float)]
+    params = [Param(key, str(value)) for key, value in run_params(project).items() if key not in run.data.params]
+    client.log_batch(run_id, metrics=metrics, params=params)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_mlflow_model(Path(scratch), bundle)
+        client.log_artifacts(run_id, scratch, "model")
     client.set_terminated(run_id)
-    return run_id
 
 
 def run_tags(project: Project, bundle: Bundle) -> dict[str, str]:
