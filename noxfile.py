@@ -28,6 +28,7 @@ from tasks import (
     review,
     push,
     verify,
+    transfer,
     deploy,
     live,
     drift,

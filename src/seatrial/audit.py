@@ -17,7 +17,7 @@ class Entry:
     """One registered version as it was found: the tags it carries, the gate's verdict kept beside its run, and its bytes.
 
     `bytes` is the digest that the stored files have, None where they cannot be read; `problem` says why. `beats` is the digest
-    of the anchor that the gate showed it to be better than.
+    of the anchor that the gate showed it to be better than, `origin` says from where it was transferred.
     """
 
     version: int
@@ -27,6 +27,7 @@ class Entry:
     bytes: str | None
     problem: str = ""
     beats: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,9 @@ def _entry(entry: Entry) -> Iterator[Check]:
 
 def _gate(entry: Entry, who: str) -> Check:
     name = "registry.gate"
+    if entry.origin and not entry.gate:
+        message = f"{who}: it came from {entry.origin}, and was not gated here yet"
+        return Check(name=name, outcome=Outcome.INCONCLUSIVE, message=message, advisory=True)
     if entry.verdict is None:
         return _check(name, False, f"{who}: the gate's verdict {_short(entry.gate)} is not kept beside its run")
     if entry.verdict.digest != entry.gate:

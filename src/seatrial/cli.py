@@ -39,6 +39,7 @@ COMMANDS = {
     "rollback": "return all traffic to the previous champion",
     "up": "start the endpoint again with what was live",
     "down": "stop the endpoint",
+    "transfer": "bring a champion with its evidence from one environment into another",
     "audit": "ask whether registry, verdicts, bytes and ledger still agree",
     "predict": "score a table in batch with the champion's bundle",
     "replay": "send rows of the table to the endpoint",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from seatrial.adapters.mlflow_client import download, tracking_client, translated
-from seatrial.adapters.registry import BEATS_TAG, DIGEST_TAG, GATE_TAG, registry_uri, verdict_file
+from seatrial.adapters.registry import BEATS_TAG, DIGEST_TAG, FROM_TAG, GATE_TAG, registry_uri, verdict_file
 from seatrial.audit import Entry, Event, Inventory
 from seatrial.errors import BundleError, BytesGoneError, VerdictError
 from seatrial.verdict import Verdict
@@ -64,10 +64,11 @@ def _entry(client: Any, version: Any) -> Entry:
         version=int(version.version),
         digest=version.tags.get(DIGEST_TAG),
         gate=gate,
-        verdict=_verdict(client, version.run_id, gate),
+        verdict=kept_verdict(client, version.run_id, gate),
         bytes=digest,
         problem=problem,
         beats=version.tags.get(BEATS_TAG, ""),
+        origin=version.tags.get(FROM_TAG, ""),
     )
 
 
@@ -83,7 +84,7 @@ def _bytes(client: Any, version: Any) -> tuple[str | None, str]:
             return None, error.message
 
 
-def _verdict(client: Any, run_id: str, gate: str | None) -> Verdict | None:
+def kept_verdict(client: Any, run_id: str, gate: str | None) -> Verdict | None:
     """The verdict that was kept beside the run under this digest."""
     if not gate:
         return None

@@ -17,6 +17,7 @@ from seatrial.adapters.one_run import ATTEMPT, claim_run
 from seatrial.adapters.registry_doors import (
     BEATS_TAG,
     DIGEST_TAG,
+    FROM_TAG,
     GATE_TAG,
     RECORD_TAG,
     TEST_DATA_TAG,
@@ -37,16 +38,19 @@ if TYPE_CHECKING:
 __all__ = [
     "BEATS_TAG",
     "DIGEST_TAG",
+    "FROM_TAG",
     "GATE_TAG",
     "TEST_DATA_TAG",
     "RegisteredVersion",
     "digests_judged_on",
+    "download_bundle",
     "ensure_experiment",
     "fetch_bundle",
     "find_version",
     "move_aliases",
     "read_alias",
     "read_version",
+    "receive_version",
     "record_rollout",
     "register_version",
     "registry_uri",
@@ -136,21 +140,69 @@ def register_version(
     client = tracking_client(registry_uri(project))
     model = project.settings.registered_model
     with locked(project.home / "registry.lock"), translated("register the version"):
-        _ensure_model(client, model)
         client.log_text(run_id, verdict, verdict_file(gate))
-        known = find_version(project, bundle.digest)
-        complete = {**tags, DIGEST_TAG: bundle.digest, GATE_TAG: gate}
-        if known is None:
-            version = _new_version(client, model, run_id, complete)
-        else:
-            version = known.version
-            for key, value in complete.items():
-                client.set_model_version_tag(model, str(version), key, value)
+        version = _put_version(client, project, bundle.digest, run_id, {**tags, GATE_TAG: gate})
         client.set_registered_model_alias(model, "challenger", str(version))
     found = read_alias(project, "challenger")
     if found is None or (found.version, found.digest, found.gate) != (version, bundle.digest, gate):
         raise RegistryError(f"registered version {version} of {model!r}, but `challenger` reads back as {found}", hint="gate again")
     return found
+
+
+def receive_version(
+    project: Project,
+    origin: RegisteredVersion,
+    *,
+    tags: Mapping[str, str],
+    first: Mapping[str, str],
+    evidence: tuple[str, str],
+    gated: bool,
+) -> tuple[bool, RegisteredVersion]:
+    """Register another environment's version here, on the same run; gives whether something was written, and the version.
+
+    `tags` name where it came from, `first` who brought it when, `evidence` is a file's name and text, kept beside the run. With
+    `gated` it carries its gate's verdict and is `challenger` here, unless it is champion.
+    """
+    client, model = tracking_client(registry_uri(project)), project.settings.registered_model
+    with locked(project.home / "registry.lock"), translated("register the version"):
+        wanted = dict(tags) | ({GATE_TAG: origin.gate} if gated else {})
+        known, champion = find_version(project, origin.digest), read_alias(project, "champion")
+        kept = client.get_model_version(model, str(known.version)).tags if known else {}
+        fresh = any(kept.get(key) != value for key, value in wanted.items())
+        if fresh:
+            client.log_text(origin.run_id, evidence[1], evidence[0])
+            _put_version(
+                client, project, origin.digest, origin.run_id, _brought(client, project, origin, kept, gated) | dict(first) | wanted
+            )
+        here = find_version(project, origin.digest)
+        if here is None:
+            raise RegistryError(f"{origin.digest} was registered in {model!r}, and is not there", hint="run the same command again")
+        if gated and (champion is None or champion.digest != origin.digest):
+            fresh |= read_alias(project, "challenger") != here
+            client.set_registered_model_alias(model, "challenger", str(here.version))
+    return fresh, here
+
+
+def _brought(client: Any, project: Project, origin: RegisteredVersion, kept: Mapping[str, str], gated: bool) -> dict[str, str]:
+    """The tags that a version brings from its run's first registration; what its own gate said is left out where it does not count here."""
+    if kept:
+        return {}
+    runs = client.search_model_versions(f"run_id = '{origin.run_id}'")
+    theirs: Mapping[str, str] = next((version.tags for version in runs if version.tags.get(DIGEST_TAG) == origin.digest), {})
+    left = {ATTEMPT, GATE_TAG} if gated else {ATTEMPT, GATE_TAG, BEATS_TAG}
+    return {key: value for key, value in theirs.items() if key not in left}
+
+
+def _put_version(client: Any, project: Project, digest: str, run_id: str, tags: Mapping[str, str]) -> int:
+    """The number of a bundle's version, made or found, with these tags."""
+    model, complete = project.settings.registered_model, {**tags, DIGEST_TAG: digest}
+    _ensure_model(client, model)
+    known = find_version(project, digest)
+    if known is None:
+        return _new_version(client, model, run_id, complete)
+    for key, value in complete.items():
+        client.set_model_version_tag(model, str(known.version), key, value)
+    return known.version
 
 
 def verdict_file(gate: str) -> str:
@@ -239,11 +291,12 @@ def fetch_bundle(project: Project, version: RegisteredVersion, store: Path) -> P
 
     folder = folder_of(version.digest, store)
     damaged = folder.exists()
-    open_stored(version.digest, store, source=lambda: _download(project, version), report=print if damaged else lambda words: None)
+    open_stored(version.digest, store, source=lambda: download_bundle(project, version), report=print if damaged else lambda words: None)
     return folder
 
 
-def _download(project: Project, version: RegisteredVersion) -> Bundle:
+def download_bundle(project: Project, version: RegisteredVersion) -> Bundle:
+    """A version's bundle from the registry, every byte hashed; BytesGoneError or BundleError where it is not what the digest says."""
     import tempfile
 
     from seatrial.bundle import MLFLOW_FILES, load_bundle

@@ -23,6 +23,7 @@ GATE_TAG = "seatrial.gate"
 BEATS_TAG = "seatrial.beats"
 TEST_DATA_TAG = "seatrial.test_data"
 RECORD_TAG = "seatrial.record"
+FROM_TAG = "seatrial.transferred_from"
 TIMEOUT_S = 5.0
 SIGN_IN = "give who you are: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from seatrial import __version__
 from seatrial.adapters.registry import BEATS_TAG, TEST_DATA_TAG, RegisteredVersion, digests_judged_on, read_alias, registry_uri
 from seatrial.bundle import read_digest
@@ -86,12 +88,18 @@ def subject_of(project: Project, champion: RegisteredVersion | None, anchor: Reg
     return {
         "bundle": read_digest(project.bundle),
         "test_data": test_data,
-        "policy": sha256_json([settings.gate_policy, *(sha256_bytes(path.read_bytes()) for path in _told_by(project))]),
+        "policy": policy_of(project),
         "champion": champion.digest if champion else None,
         "anchor": anchor.digest if anchor else None,
         "suite": sha256_of_tree(suite, suffixes=(".py", ".yaml")),
         "seatrial": __version__,
     }
+
+
+def policy_of(project: Project, *, environment: str | None = None) -> str:
+    """Digest of all that the gate is told, asked in the name of another `environment` where one is given."""
+    settings = project.settings if environment is None else structs.replace(project.settings, environment=environment)
+    return sha256_json([settings.gate_policy, *(sha256_bytes(path.read_bytes()) for path in _told_by(project))])
 
 
 def _told_by(project: Project) -> list[Path]:
