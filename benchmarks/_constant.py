@@ -43,7 +43,7 @@ class Constant:
 
 
 if __name__ == "__main__":
-    protocol: Any = bounded(Constant(), max_waiting=1_024, read_seconds=60) if "--queue" in sys.argv else "httptools"  # type: ignore[arg-type]
+    protocol: Any = bounded(Constant(), max_waiting=1_024, deadline_s=2, read_seconds=60) if "--queue" in sys.argv else "httptools"  # type: ignore[arg-type]
     config = uvicorn.Config(
         answer, port=int(sys.argv[1]), loop="uvloop", http=protocol, ws="none", lifespan="off", log_level="warning", access_log=False
     )

@@ -99,11 +99,18 @@ class Client:
         return one
 
     def offer(
-        self, parts: tuple[bytes, bytes], *, rate: float, seconds: float, grace: float = 5.0, tick: Callable[[], None] | None = None
+        self,
+        parts: tuple[bytes, bytes],
+        *,
+        rate: float,
+        seconds: float,
+        grace: float = 5.0,
+        patience: float = float("inf"),
+        tick: Callable[[], None] | None = None,
     ) -> Offered:
         """Ask `rate` times a second for so long, then wait up to `grace` seconds for what is under way; `tick` is called each second.
 
-        What found no free connection in time is left out of the asking, and counts as unanswered.
+        What finds no free connection within `patience` seconds is not asked, and counts as unanswered.
         """
         before, after = parts
         found = Offered(rate=rate, seconds=seconds, planned=int(rate * seconds))
@@ -113,6 +120,7 @@ class Client:
         while now < seconds or (due_of and now < seconds + grace):
             if now < seconds:
                 wanted = int(now * rate) + 1
+                sent = max(sent, wanted - int(patience * rate)) if patience < now else sent
                 while sent < wanted and free:
                     one = free.popleft()
                     due_of[one.fileno()] = sent / rate

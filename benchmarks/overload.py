@@ -28,6 +28,8 @@ FEW = 64
 CALM = 0.1
 """The share of saturation at which answers are timed before and after."""
 RECOVERY_S = 2.0
+PATIENCE_S = 0.05
+"""A request that finds none of the connections free for so long is not asked: its client is at its own limit."""
 SLACK_MS = 2.0
 
 
@@ -90,7 +92,7 @@ def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[
         saturation = _saturation(few, parts)
         calm = percentile(few.offer(parts, rate=CALM * saturation, seconds=4).latencies(), 0.99)
         with closing(Client(address, connections=CONNECTIONS)) as many:
-            found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0)
+            found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0, patience=PATIENCE_S)
         after = few.offer(parts, rate=CALM * saturation, seconds=5)
     share = found.good_put(start=1) / saturation
     answered = found.latencies(start=1)

@@ -95,11 +95,12 @@ def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: soc
     log = PredictionLog(settings.log, runtime.bundle.manifest, version=version, digest=digest) if settings.log else None
     boot = os.urandom(8).hex()
     limits = replace(settings.limits, batch=size_that_pays(runtime, golden)) if settings.batch else settings.limits
+    waiting, deadline = limits.max_waiting, limits.deadline_s
     application = _application(runtime)(runtime, name=settings.name, version=version, boot=boot, limits=limits, log=log)
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=bounded(application, max_waiting=settings.limits.max_waiting, read_seconds=settings.limits.read_seconds),
+        http=bounded(application, max_waiting=waiting, deadline_s=deadline, read_seconds=limits.read_seconds),
         ws="none",
         lifespan="off",
         log_level="warning",

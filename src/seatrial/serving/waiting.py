@@ -2,8 +2,12 @@
 
 Small requests wait here, without a task of their own, and are answered in the order in which they became whole: at the end of
 each pass of the event loop those that are there, a few at a time, so that new ones are heard meanwhile. At most so many wait,
-and none longer than it may. Who comes then gets 503 and Retry-After at once, where possible without even being parsed, so that
-refusing leaves the server its time for those who wait.
+and none longer than it may. Who comes then gets 503 and Retry-After at once, where possible without even being parsed.
+
+Even that costs a sixth of an answer, nearly all of it in the kernel, and where three times too many come it would take half of a
+server's time from those who wait. So refusing may take a tenth of what answering takes. Whom that leaves over is set aside
+unparsed, one request a connection, and is queued in turn when there is room, or refused when it has waited too long; only when
+too many are set aside, everybody else is refused at once.
 """
 
 from __future__ import annotations
@@ -28,6 +32,14 @@ CHAMPION = b"\r\nx-seatrial-variant: champion\r\n"
 NOT_AGAIN = (b"x-envoy-ratelimited", b"true")
 AT_ONCE = 64
 """So many are answered before the event loop looks for new ones."""
+REFUSING_SHARE = 0.1
+"""Of the time that answering takes, how much refusing may take beside it."""
+REFUSAL_S = 15e-6
+"""About what a refusal takes, with reading and writing."""
+ASIDE_FACTOR = 4
+"""So many times the queue's length may be set aside."""
+NO_ROOM_S = 0.005
+"""After this the queue looks again whether there is room, where large requests fill the server."""
 PLAIN_POST = re.compile(rb"POST [^\r\n]* HTTP/1\.1\r\n").match
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})(?=\r\n)", re.IGNORECASE).findall
 SPECIAL = re.compile(rb"\r\n(?:connection|transfer-encoding|expect|upgrade|content-length[^:]) *:", re.IGNORECASE).search
@@ -36,13 +48,27 @@ SPECIAL = re.compile(rb"\r\n(?:connection|transfer-encoding|expect|upgrade|conte
 class Queue:
     """The requests that wait in one process; all of its connections share it."""
 
-    def __init__(self, application: Application, *, max_waiting: int) -> None:
+    def __init__(self, application: Application, *, max_waiting: int, deadline_s: float) -> None:
         self._application = application
-        self._max_waiting = max_waiting
+        self._max_waiting, self._deadline_s = max_waiting, deadline_s
         self._waiting: deque[tuple[RequestResponseCycle, Request]] = deque()
+        self._aside: deque[BoundedProtocol] = deque()
+        self._looks_again = False
+        self._refusals_left = float(max_waiting)
         both = (False, True)
         self._refusals = {(kept, final): _refusal(application.identity, kept=kept, final=final) for kept in both for final in both}
         self.takes = application.takes
+
+    def crowded(self, tasks: int) -> bool:
+        """Whether who comes now has to be refused or set aside, where `tasks` requests wait elsewhere."""
+        return bool(self._aside) or self.full(tasks)
+
+    def sets_aside(self, protocol: BoundedProtocol) -> bool:
+        """Set a connection's request aside, unless refusing it is cheap enough, or nobody would come back to it."""
+        if self._refusals_left >= 1 or not self._waiting or len(self._aside) >= ASIDE_FACTOR * self._max_waiting:
+            return False
+        self._aside.append(protocol)
+        return True
 
     def full(self, tasks: int) -> bool:
         """Whether no more may wait, where `tasks` requests wait elsewhere."""
@@ -55,17 +81,19 @@ class Queue:
         nobody else is there to answer. What a challenger refuses, the champion answers.
         """
         self._application.refused()
+        self._refusals_left = max(0.0, self._refusals_left - 1)
         return self._refusals[kept, final]
 
-    def put(self, cycle: RequestResponseCycle) -> None:
-        """Let a whole request wait."""
+    def put(self, cycle: RequestResponseCycle, *, since: float) -> None:
+        """Let a whole request wait that came at `since`."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._answer)
         scope: Any = cycle.scope
-        self._waiting.append((cycle, request_of(scope, started=time.perf_counter())))
+        self._waiting.append((cycle, request_of(scope, started=since)))
 
     def _answer(self) -> None:
-        """Answer the first of those who wait, whose clients are still there."""
+        """Answer the first of those who wait, whose clients are still there; then there is room for others."""
+        began = time.perf_counter()
         taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._answer)
@@ -74,6 +102,22 @@ class Queue:
         for (cycle, request), reply in zip(there, replies, strict=True):
             first, keep_alive = cycle.default_headers, cycle.keep_alive
             _send(cycle, self._application.in_http(request, reply, first=first, keep_alive=keep_alive))
+        now = time.perf_counter()
+        self._refusals_left = min(float(self._max_waiting), self._refusals_left + REFUSING_SHARE * (now - began) / REFUSAL_S)
+        if self._aside:
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Let those who were set aside go on, the first first, as long as there is room."""
+        while self._aside and not self.full(len(self._aside[0].tasks)):
+            self._aside.popleft().go_on(refused=now - self._deadline_s)
+        if self._aside and not self._waiting and not self._looks_again:
+            self._looks_again = True
+            asyncio.get_running_loop().call_later(NO_ROOM_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self._make_room(time.perf_counter())
 
 
 def _send(cycle: RequestResponseCycle, answer: bytes) -> None:
@@ -96,14 +140,49 @@ class BoundedProtocol(ArrivingProtocol):
     queue: Queue
     _held: RequestResponseCycle | None = None
     """The request that will wait as soon as its body is whole."""
+    _aside = b""
+    """What came of a request that was set aside."""
+    _since = 0.0
+    """When the last of a request came."""
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, or refuse it as it stands."""
-        if self.queue.full(len(self.tasks)) and self._between() and _is_one_post(data):
+        """Parse what came, or refuse it as it stands, or set it aside."""
+        if self._aside:  # whoever sends more before the answer waits for it
+            self._aside += data
+            self.transport.pause_reading()
+        elif self.queue.crowded(len(self.tasks)) and self._between() and _is_one_post(data):
             self._unwatch()
+            if self.queue.sets_aside(self):
+                self._unset_keepalive_if_required()
+                self._aside, self._since = data, time.perf_counter()
+            else:
+                self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
+        else:
+            self._since = time.perf_counter()
+            super().data_received(data)
+
+    def go_on(self, *, refused: float = 0.0) -> None:
+        """Parse what was set aside, or refuse it where it came before `refused`; nothing where the client went, or it went on already."""
+        data, self._aside = self._aside, b""
+        if not data or self.transport.is_closing():
+            return
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+        if self._since < refused and _is_one_post(data):
             self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         else:
             super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Who will send no more is queued now, so that the connection waits for its answer."""
+        self.go_on()
+        return super().eof_received()
+
+    def shutdown(self) -> None:
+        """A server that ends answers what it was asked."""
+        self.go_on()
+        super().shutdown()
 
     def _between(self) -> bool:
         """Whether nothing is under way on this connection."""
@@ -114,7 +193,7 @@ class BoundedProtocol(ArrivingProtocol):
         super().on_message_complete()
         if self._held is not None and self._held is self.cycle:
             self._held = None
-            self.queue.put(self.cycle)
+            self.queue.put(self.cycle, since=self._since)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Start a request, let it wait, or refuse it; what is asked by GET (health, metrics) is always answered."""
@@ -127,7 +206,7 @@ class BoundedProtocol(ArrivingProtocol):
         elif cycle.more_body:
             self._held = cycle
         else:
-            self.queue.put(cycle)
+            self.queue.put(cycle, since=self._since)
 
 
 def _is_one_post(data: bytes) -> bool:
@@ -154,7 +233,7 @@ def _refusal(headers: Sequence[Header], *, kept: bool, final: bool) -> bytes:
     return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, body)
 
 
-def bounded(application: Application, *, max_waiting: int, read_seconds: float) -> type[HttpToolsProtocol]:
+def bounded(application: Application, *, max_waiting: int, deadline_s: float, read_seconds: float) -> type[HttpToolsProtocol]:
     """The protocol of a server that answers with `application`."""
-    own = {"queue": Queue(application, max_waiting=max_waiting), "read_seconds": read_seconds}
+    own = {"queue": Queue(application, max_waiting=max_waiting, deadline_s=deadline_s), "read_seconds": read_seconds}
     return type("Protocol", (BoundedProtocol,), own)

@@ -1,0 +1,240 @@
+"""The queue in front of the application: who waits, who is set aside, who is refused, and when they go on."""
+
+import asyncio
+import re
+import time
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from seatrial.serving import waiting
+from seatrial.serving.exchange import Reply, in_http
+from seatrial.serving.waiting import ASIDE_FACTOR, bounded
+
+LENGTH = 4
+POST = b"POST /invocations HTTP/1.1\r\nhost: x\r\nx-request-id: %d\r\ncontent-length: 2\r\n\r\n{}"
+
+
+class Transport(asyncio.Transport):
+    """A connection that keeps what was written and what was asked of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.written, self.closed, self.reading = b"", False, True
+
+    def write(self, data):
+        self.written += data
+
+    def close(self):
+        self.closed = True
+
+    def is_closing(self):
+        return self.closed
+
+    def is_reading(self):
+        return self.reading
+
+    def pause_reading(self):
+        self.reading = False
+
+    def resume_reading(self):
+        self.reading = True
+
+    @property
+    def statuses(self):
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 ([0-9]{3})", self.written)]
+
+
+class Echo:
+    """An application that answers with the request's id, after `seconds`."""
+
+    identity = ()
+
+    def __init__(self):
+        self.seconds, self.asked, self.counted = 0.0, [], 0
+
+    def refused(self):
+        self.counted += 1
+
+    def takes(self, scope):
+        return scope["method"] == "POST"
+
+    def answer(self, requests):
+        time.sleep(self.seconds)
+        self.asked += [int(request.id) for request, _ in requests]
+        return [Reply(body=request.id) for request, _ in requests]
+
+    def in_http(self, request, reply, *, first, keep_alive):
+        return in_http(request, reply, first=first, identity=b"", keep_alive=keep_alive)
+
+
+class Desk:
+    """Connections to one queue of four; `post` sends a request on a connection of its own."""
+
+    def __init__(self, *, deadline_s=60.0):
+        self.application = Echo()
+        self.kind = bounded(self.application, max_waiting=LENGTH, deadline_s=deadline_s, read_seconds=60)
+        self.queue = self.kind.queue
+        self.state = ServerState()
+        self.config = uvicorn.Config(self.application, http=self.kind, lifespan="off")
+        self.config.load()
+
+    def connect(self):
+        transport = Transport()
+        protocol = self.kind(config=self.config, server_state=self.state, app_state={})
+        protocol.connection_made(transport)
+        return protocol, transport
+
+    def post(self, *numbers):
+        opened = []
+        for number in numbers:
+            protocol, transport = self.connect()
+            protocol.data_received(POST % number)
+            opened.append((protocol, transport))
+        return opened
+
+    def fill(self):
+        """Four that wait, and no time left for refusals: who comes next is set aside."""
+        self.queue._refusals_left = 0.0
+        return self.post(*range(LENGTH))
+
+
+async def settled():
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def run(scenario):
+    asyncio.run(scenario())
+
+
+def test_past_the_queue_some_are_refused_some_set_aside_and_the_others_refused():
+    async def scenario():
+        desk = Desk()
+        before = [desk.post(number)[0][1] for number in range(LENGTH + LENGTH + ASIDE_FACTOR * LENGTH + 2)]
+        at_once = [transport.statuses for transport in before]
+        assert at_once == [[]] * LENGTH + [[503]] * LENGTH + [[]] * ASIDE_FACTOR * LENGTH + [[503]] * 2
+        await settled()
+        after = [transport.statuses for transport in before]
+        assert after == [[200]] * LENGTH + [[503]] * LENGTH + [[200]] * ASIDE_FACTOR * LENGTH + [[503]] * 2
+        assert desk.application.counted == LENGTH + 2
+
+    run(scenario)
+
+
+def test_who_was_set_aside_first_goes_on_first():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        desk.post(7, 5, 6)
+        await settled()
+        assert desk.application.asked == [0, 1, 2, 3, 7, 5, 6]
+
+    run(scenario)
+
+
+def test_nobody_overtakes_who_was_set_aside():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        desk.post(5)
+        desk.queue._waiting.popleft()  # there is room again
+        ((_, late),) = desk.post(6)
+        assert late.statuses == []
+        await settled()
+        assert desk.application.asked == [1, 2, 3, 5, 6]
+
+    run(scenario)
+
+
+def test_who_waited_too_long_is_refused_unparsed():
+    async def scenario():
+        desk = Desk(deadline_s=0.01)
+        desk.fill()
+        ((protocol, transport),) = desk.post(9)
+        assert transport.statuses == []
+        protocol._since -= 1
+        await settled()
+        assert transport.statuses == [503]
+        assert 9 not in desk.application.asked
+        assert protocol.timeout_keep_alive_task is not None, "an idle connection is closed in the end"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("end", ["eof_received", "shutdown"])
+def test_who_sends_no_more_and_whom_a_server_that_ends_set_aside_are_answered(end):
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        ((protocol, transport),) = desk.post(9)
+        desk.queue._waiting.popleft()
+        kept_open = getattr(protocol, end)()
+        assert kept_open is (True if end == "eof_received" else None)
+        await settled()
+        assert transport.statuses == [200]
+        assert transport.closed
+        assert b"connection: close" in transport.written
+
+    run(scenario)
+
+
+def test_who_went_away_is_not_scored():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        ((protocol, transport),) = desk.post(9)
+        transport.close()
+        protocol.connection_lost(None)
+        await settled()
+        assert 9 not in desk.application.asked
+
+    run(scenario)
+
+
+def test_who_sends_more_meanwhile_is_read_no_further_and_gets_both_answers_in_order():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        ((protocol, transport),) = desk.post(8)
+        protocol.data_received(POST % 9)
+        assert not transport.reading
+        await settled()
+        assert transport.reading
+        assert transport.statuses == [200, 200]
+        assert transport.written.index(b"x-request-id: 8") < transport.written.index(b"x-request-id: 9")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, False), (0.15, True)])
+def test_refusing_may_take_a_tenth_of_the_time_that_answering_took(seconds, expected, monkeypatch):
+    monkeypatch.setattr(waiting, "REFUSAL_S", 0.01)
+
+    async def scenario():
+        desk = Desk()
+        desk.application.seconds = seconds
+        desk.fill()
+        await settled()
+        assert (desk.queue._refusals_left >= 1) is expected
+        assert desk.queue._refusals_left <= LENGTH
+
+    run(scenario)
+
+
+def test_a_server_full_of_large_requests_lets_those_set_aside_go_on_when_they_are_done():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        ((_, transport),) = desk.post(9)
+        others = [asyncio.create_task(asyncio.sleep(0.03)) for _ in range(LENGTH)]
+        desk.state.tasks.update(others)
+        await settled()
+        assert transport.statuses == []
+        await asyncio.gather(*others)
+        desk.state.tasks.clear()
+        await asyncio.sleep(0.02)
+        assert transport.statuses == [200]
+
+    run(scenario)
