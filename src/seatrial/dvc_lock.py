@@ -9,6 +9,7 @@ import configparser
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,12 @@ def _locked(place: Mapping[str, Any]) -> Locked:
 
 
 def cache_of(root: Path) -> Path:
-    """DVC's cache: `cache.dir` of its configuration, by default .dvc/cache."""
+    """DVC's cache: `cache.dir` of its configuration, by default .dvc/cache. What is wrong with a configuration, DVC says."""
     folder = root / ".dvc"
     for name in ("config.local", "config"):
         found = configparser.ConfigParser(interpolation=None)
-        found.read(folder / name)
+        with suppress(configparser.Error, UnicodeDecodeError):
+            found.read(folder / name)
         if found.has_option("cache", "dir"):
             return folder / found.get("cache", "dir")
     return folder / "cache"

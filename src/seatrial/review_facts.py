@@ -19,6 +19,7 @@ from seatrial.contract import load_contract
 from seatrial.diff import Comparison, compare
 from seatrial.dvc_lock import Locked, cache_of, cached_files, read_lock
 from seatrial.errors import BundleError, DataError, SeatrialError, VerdictError
+from seatrial.files import sha256_bytes
 from seatrial.flips import Flips, flips_between
 from seatrial.merge_base import Base, commits_since, file_at, find_base
 from seatrial.noise import read_noise
@@ -83,8 +84,9 @@ def gather(project: Project, wanted: str | None = None) -> Facts:
     notes: list[str] = []
     gate = _gate(project, troubles.append)
     base = _base(project, wanted, troubles.append)
+    validation = _validation(project, notes.append)
     if base is None:
-        return Facts(base=None, gate=gate, validation=_recorded(project, "validation"), troubles=tuple(troubles))
+        return Facts(base=None, gate=gate, validation=validation, troubles=tuple(troubles), notes=tuple(notes))
     with ThreadPoolExecutor(1) as beside:
         asked = beside.submit(compare, project.root, base, project.env, plots=False)
         sides = _sides(project, base)
@@ -104,7 +106,7 @@ def gather(project: Project, wanted: str | None = None) -> Facts:
         floors=_floors(project, notes.append),
         curves=_curves(project, base),
         gate=gate,
-        validation=_recorded(project, "validation"),
+        validation=validation,
         troubles=tuple(troubles),
         notes=tuple(notes),
     )
@@ -251,8 +253,14 @@ def _gate(project: Project, say: Say) -> Verdict | None:
     return verdict
 
 
-def _recorded(project: Project, kind: str) -> Verdict | None:
+def _validation(project: Project, say: Say) -> Verdict | None:
+    """The data's verdict, if it is about the contract and the reference that lie here."""
     try:
-        return Verdict.load(project.verdict(kind), kind=kind)
+        verdict = Verdict.load(project.verdict("validation"), kind="validation")
     except VerdictError:
         return None
+    for name, path in (("contract", project.contract), ("reference", project.reference)):
+        if path.is_file() and verdict.subject.get(name) not in (None, sha256_bytes(path.read_bytes())):
+            say(f"The validation's verdict is about another {name} than the one here, so it is left out. What to do: nox -s validate")
+            return None
+    return verdict

@@ -39,7 +39,10 @@ def test_a_folder_s_files_come_out_of_the_configured_cache(repository, locked):
     assert cached_files(cache_of(repository), locked["out"]) == {"a": b"one\n", "b": b"two\n"}
 
 
-def test_without_configuration_the_cache_is_dvc_s_own(tmp_path):
+def test_without_a_configuration_that_can_be_read_the_cache_is_dvc_s_own(tmp_path):
+    assert cache_of(tmp_path) == tmp_path / ".dvc/cache"
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core")
     assert cache_of(tmp_path) == tmp_path / ".dvc/cache"
 
 
