@@ -26,6 +26,12 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def ci(session: nox.Session) -> None:
+    """Run a forge's pipeline here, step by step, in clean clones (`-- train.yml`, `-- .gitlab-ci.yml`)."""
+    run(session, "seatrial", "ci", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure one published figure beside its peer (`-- NAME`; without one, the list)."""
     name, *options = session.posargs or ["--help"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.errors import BundleError, RefusedError, VerdictError
+from seatrial.handover import refuse_other_bytes
 from seatrial.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ def passing_verdict(project: Project) -> Verdict:
 
 
 def gated_bundle(project: Project, verdict: Verdict) -> str:
-    """The digest of the bundle in `artifacts/model`, every byte hashed; RefusedError unless the verdict is about it."""
+    """The digest of the bundle in `artifacts/model`, every byte hashed; RefusedError unless verdict and handover name it."""
     from seatrial.bundle import read_digest
 
     try:
         digest = read_digest(project.bundle)
     except BundleError as error:
         raise RefusedError(f"artifacts/model does not hold the bundle that the gate passed: {error.message}", hint=error.hint) from None
+    refuse_other_bytes(project.env, digest)
     if digest != verdict.subject.get("bundle"):
         raise RefusedError(
             f"the bundle in artifacts/model is {digest}, the gate passed {verdict.subject.get('bundle')}", hint="gate again: nox -s gate"

@@ -48,6 +48,7 @@ COMMANDS = {
     "labels": "keep outcomes that became known, and say how well the champion did",
     "retrain": "ask whether to train again, and why; with --run, up to the gate",
     "drill": "game day: break a scratch endpoint on purpose, and see what is kept",
+    "ci": "run a pipeline of the forge on this machine, step by step, in clean clones",
     "serve": "serve one bundle, without an endpoint around it",
 }
 

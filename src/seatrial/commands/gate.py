@@ -20,6 +20,7 @@ from seatrial.bundle import read_digest
 from seatrial.errors import DataError, UsageError
 from seatrial.files import md5_of, sha256_bytes, sha256_json, sha256_of_tree
 from seatrial.gate_reports import keep_reports, write_reports
+from seatrial.handover import hand_over, refuse_other_bytes
 from seatrial.looks import Look, append_look, look_number, read_looks
 from seatrial.project import Project
 from seatrial.report import print_verdict
@@ -46,10 +47,13 @@ def gate(project: Project, *, again: bool = False) -> tuple[Verdict, bool]:
     """The verdict on the bundle in `artifacts/model`, and whether it was answered from the record.
 
     A pass registers the version with digest and verdict as tags, and moves `challenger` to it. Raises BundleError,
-    DataError or RegistryError where there is nothing to judge, or nothing to judge it with.
+    DataError or RegistryError where there is nothing to judge, or nothing to judge it with, RefusedError where another job
+    handed over another bundle.
     """
     champion, anchor = read_alias(project, "champion"), read_alias(project, "anchor")
     subject = subject_of(project, champion, anchor)
+    refuse_other_bytes(project.env, subject["bundle"])
+    hand_over(project, subject["bundle"])
     if champion is not None and champion.digest == subject["bundle"]:
         verdict = _already_champion(project, subject, champion)
         keep_reports(project, verdict)

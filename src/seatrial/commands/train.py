@@ -9,6 +9,7 @@ from typing import Any
 from seatrial.adapters.registry import registry_uri
 from seatrial.errors import PipelineError
 from seatrial.files import sha256_bytes
+from seatrial.handover import hand_over
 from seatrial.pipeline import require_repository, run_dvc
 from seatrial.project import Project
 
@@ -34,6 +35,7 @@ def train(project: Project, *, force: bool = False) -> str:
     require_repository(project.root)
     run_dvc(project.root, ["repro", *(["--force"] if force else [])], project.env)
     digest = manifest_digest(project)
+    hand_over(project, digest)
     evaluation = read_evaluation(project)
     logged = _log(project, digest, evaluation)
     primary = project.settings.model.primary
