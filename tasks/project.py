@@ -21,8 +21,9 @@ def lint(session: nox.Session) -> None:
     run(session, "ruff", "format", "--check", *SOURCES)
     run(session, "ruff", "check", "--no-cache", *SOURCES)  # a cache does not see that a module came to be
     run(session, "mypy")
-    run(session, "zizmor", "--offline", "--no-progress", "--quiet", ".github/workflows")
+    run(session, "zizmor", "--offline", "--no-progress", "--quiet", "--persona", "auditor", ".github/workflows")  # the strictest persona
     run(session, "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *_workflows())
+    run(session, "check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", ".gitlab-ci.yml")
 
 
 @nox.session(default=False)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from seatrial.project import Project
 
 WINDOWS = 7
+MARKER = "<!-- seatrial retrain -->"
+"""The first line of the evidence, by which a forge knows the issue that it was put into before."""
 HELPS = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.INCONCLUSIVE}
 
 
@@ -57,7 +59,7 @@ def retrain_markdown(
         if verdict.subject["reasons"]
         else f"## {settings.model.name}: no training is asked for"
     )
-    parts = [f"<!-- seatrial retrain -->\n{title}", f"Version {champion.version} (`{champion.digest[:19]}…`) in {settings.environment}."]
+    parts = [f"{MARKER}\n{title}", f"Version {champion.version} (`{champion.digest[:19]}…`) in {settings.environment}."]
     parts.append("\n".join(["| reason | holds | what was found |", "|---|---|---|", *_reasons(verdict)]))
     if refit is not None:
         parts.append(_help(refit))

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -123,8 +123,14 @@ def local_tools(
     )
 
 
-def who() -> str:
-    """The user who runs this."""
+def who(env: Mapping[str, str] | None = None) -> str:
+    """The person who runs this: at a forge the one whose act started the job, as it says, elsewhere the user of this machine."""
+    env = os.environ if env is None else env
+    told = (
+        ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR") if env.get("GITHUB_ACTIONS") else ("GITLAB_USER_LOGIN",) if env.get("GITLAB_CI") else ()
+    )
+    if person := next((env[name] for name in told if env.get(name)), None):
+        return person
     try:
         return getpass.getuser()
     except (OSError, KeyError):

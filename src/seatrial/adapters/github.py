@@ -43,7 +43,7 @@ class GitHub:
 
     def number_of(self, pull_request: str) -> str:
         """A pull request's number, by it, its branch, or owner:branch for a fork's."""
-        number = self._gh("pr", "view", "--json", "number", "--jq", ".number", "--", pull_request)
+        number = self.call("pr", "view", "--json", "number", "--jq", ".number", "--", pull_request)
         if not number.isdecimal():
             raise PipelineError(f"`gh` names no number for the pull request {pull_request!r}: {number[:80]!r}")
         return number
@@ -53,21 +53,22 @@ class GitHub:
         own = f'select(.viewerDidAuthor and (.body | startswith("{marker}"))) | .url'
         nodes = f".data.repository.pullRequest.comments.nodes[] | {own}"
         fields = ["-F", "owner={owner}", "-F", "name={repo}", "-F", f"number={number}", "-f", f"query={COMMENTS}"]
-        found = self._gh("api", "graphql", "--paginate", *fields, "--jq", nodes).split()
+        found = self.call("api", "graphql", "--paginate", *fields, "--jq", nodes).split()
         return [address.rpartition("-")[2] for address in found]
 
     def write(self, number: str, text: str, known: str | None) -> tuple[str, str]:
         """Write a comment, or another text into the `known` one."""
         comments = f"repos/{{owner}}/{{repo}}/issues/{number}/comments"
         where = ["--method", "PATCH", f"repos/{{owner}}/{{repo}}/issues/comments/{known}"] if known else ["--method", "POST", comments]
-        address = self._gh("api", *where, "--field", "body=@-", "--jq", ".html_url", text=text)
+        address = self.call("api", *where, "--field", "body=@-", "--jq", ".html_url", text=text)
         return address.rpartition("-")[2], address
 
     def remove(self, number: str, comment: str) -> None:
         """Take a comment away."""
-        self._gh("api", "--method", "DELETE", f"repos/{{owner}}/{{repo}}/issues/comments/{comment}")
+        self.call("api", "--method", "DELETE", f"repos/{{owner}}/{{repo}}/issues/comments/{comment}")
 
-    def _gh(self, *arguments: str, text: str | None = None) -> str:
+    def call(self, *arguments: str, text: str | None = None, right: str = "write comments") -> str:
+        """What `gh` answers, given `text` to read; PipelineError where it is missing or refuses; `right` is what it needs."""
         try:
             done = subprocess.run(
                 ["gh", *arguments],
@@ -85,5 +86,5 @@ class GitHub:
             raise PipelineError(f"`gh {arguments[0]}` did not answer within {TIMEOUT_S:.0f} s", hint="try again") from None
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise refused(f"`gh {' '.join(arguments[:2])}`", f"failed: {lines[0]}", "it needs GH_TOKEN with the right to write comments")
+            raise refused(f"`gh {' '.join(arguments[:2])}`", f"failed: {lines[0]}", f"it needs GH_TOKEN with the right to {right}")
         return done.stdout.strip()

@@ -67,7 +67,7 @@ class GitLab:
         if pull_request.isdecimal():
             return pull_request
         owner, _, branch = pull_request.rpartition(":")
-        found = self._all("merge_requests", {"state": "opened", "source_branch": branch})
+        found = self.every("merge_requests", {"state": "opened", "source_branch": branch})
         ours = [one for one in found if not owner or self._owner(one) == owner]
         if not ours:
             raise PipelineError(f"there is no open merge request of {pull_request!r}", hint="name it by its number")
@@ -75,44 +75,45 @@ class GitLab:
 
     def _owner(self, request: Mapping[str, Any]) -> str:
         """The namespace of the project that a merge request comes from."""
-        project, _ = self._ask("GET", f"/projects/{int(request['source_project_id'])}")
+        project, _ = self.ask("GET", f"/projects/{int(request['source_project_id'])}")
         return str(project["path_with_namespace"]).rpartition("/")[0]
 
     def own_comments(self, number: str, marker: str) -> Sequence[str]:
         """Ids of the notes that this token's account wrote and that start with `marker`."""
-        me, _ = self._ask("GET", "/user")
-        notes = self._all(f"merge_requests/{number}/notes", {"sort": "asc", "order_by": "created_at"})
+        me, _ = self.ask("GET", "/user")
+        notes = self.every(f"merge_requests/{number}/notes", {"sort": "asc", "order_by": "created_at"})
         own = [note for note in notes if not note.get("system") and note["author"]["id"] == me["id"]]
         return [str(note["id"]) for note in own if str(note["body"]).startswith(marker)]
 
     def write(self, number: str, text: str, known: str | None) -> tuple[str, str]:
         """Write a note, or another text into the `known` one."""
         place = f"/projects/{self.project}/merge_requests/{number}/notes"
-        note, _ = self._ask("PUT" if known else "POST", f"{place}/{known}" if known else place, {"body": text})
-        request, _ = self._ask("GET", f"/projects/{self.project}/merge_requests/{number}")
+        note, _ = self.ask("PUT" if known else "POST", f"{place}/{known}" if known else place, {"body": text})
+        request, _ = self.ask("GET", f"/projects/{self.project}/merge_requests/{number}")
         return str(note["id"]), f"{request['web_url']}#note_{note['id']}"
 
     def remove(self, number: str, comment: str) -> None:
         """Take a note away."""
-        self._ask("DELETE", f"/projects/{self.project}/merge_requests/{number}/notes/{comment}")
+        self.ask("DELETE", f"/projects/{self.project}/merge_requests/{number}/notes/{comment}")
 
-    def _all(self, place: str, query: Mapping[str, str]) -> list[Any]:
+    def every(self, place: str, query: Mapping[str, str]) -> list[Any]:
         """Every item of a list, page by page."""
         found: list[Any] = []
         page = "1"
         for _ in range(PAGES):
             asked = urlencode({**query, "per_page": "100", "page": page})
-            items, headers = self._ask("GET", f"/projects/{self.project}/{place}?{asked}")
+            items, headers = self.ask("GET", f"/projects/{self.project}/{place}?{asked}")
             found += items
             page = headers.get("X-Next-Page") or ""
             if not page:
                 break
         return found
 
-    def _ask(self, method: str, place: str, body: Mapping[str, str] | None = None) -> tuple[Any, Mapping[str, str]]:
+    def ask(self, method: str, place: str, body: Mapping[str, Any] | None = None) -> tuple[Any, Mapping[str, str]]:
+        """What the API answers, and its headers; PipelineError where it refuses or does not answer."""
         token = self.env.get("GITLAB_TOKEN")
         if not token:
-            raise PipelineError("GITLAB_TOKEN is not set, and GitLab lets nobody else write notes", hint=REMEDY)
+            raise PipelineError("GITLAB_TOKEN is not set, and GitLab lets nobody else write", hint=REMEDY)
         data = None if body is None else json.dumps(body).encode()
         headers = {"PRIVATE-TOKEN": token, "Content-Type": "application/json", "User-Agent": "seatrial"}
         request = urllib.request.Request(f"{self.api}{place}", data=data, headers=headers, method=method)  # noqa: S310

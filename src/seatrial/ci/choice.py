@@ -13,14 +13,20 @@ SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """What may act on the world: environments, rights to write and manual jobs by name; `ephemeral` rehearses environments instead."""
+    """What may act on the world: environments, rights to write and manual jobs by name; `ephemeral` rehearses environments instead.
+
+    `only` names the jobs that are asked for, all where it is empty.
+    """
 
     names: frozenset[str] = frozenset()
     ephemeral: bool = False
+    only: frozenset[str] = frozenset()
 
 
 def why_no_job(job: Job, language: Language, context: Context, *, results: Mapping[str, str], allowed: Allowed) -> str:
     """Why a job does not run here; empty where it runs. `results` has how the jobs before it ended."""
+    if allowed.only and job.id not in allowed.only:
+        return "it was not asked for"
     if job.why_not:
         return job.why_not
     if acts := _acts(job, allowed):

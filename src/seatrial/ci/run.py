@@ -20,6 +20,8 @@ from seatrial.errors import SeatrialError
 
 Say = Callable[[str], None]
 FILES = ("output", "env", "path", "step_summary")
+MACHINES = ("UV_CACHE_DIR", "PIP_CACHE_DIR")
+"""Where a forge keeps packages between jobs; here the machine's own caches are used."""
 UNSET = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
@@ -163,7 +165,7 @@ class _Job:
     def _filled(self, env: Mapping[str, str]) -> dict[str, str]:
         """Variables with their expressions filled in; where an environment is only rehearsed, they lead nowhere else."""
         context = self._context(self._place.env)
-        filled = {name: self._pipeline.language.text(value, context) for name, value in env.items()}
+        filled = {name: self._pipeline.language.text(value, context) for name, value in env.items() if name not in MACHINES}
         if self._setting.allowed.ephemeral and (self._job.environment or filled.get("SEATRIAL_ENV")):
             rehearsed = {"SEATRIAL_ENV": "ephemeral", "SEATRIAL_HOME": str(self._setting.folder / "home")}
             filled = {name: value for name, value in filled.items() if name not in UNSET} | rehearsed

@@ -33,6 +33,7 @@ WORKFLOWS = ".github/workflows"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("file", nargs="?", metavar="FILE", help=f"a workflow in {WORKFLOWS}, or {GITLAB}; without one, they are listed")
+    parser.add_argument("--job", action="append", default=[], metavar="NAME", help="only this job, and those that it needs")
     parser.add_argument("--event", default="", help="what happened: pull_request, push, schedule, … (default: the first that fits)")
     parser.add_argument("--allow", action="append", default=[], metavar="NAME", help="an environment, a right to write, or a manual job")
     parser.add_argument("--ephemeral", action="store_true", help="rehearse the jobs of environments; no shared registry is touched")
@@ -76,6 +77,19 @@ def read(root: Path, name: str, source: Source) -> Pipeline:
     return read_workflow(path, committed_yaml(root, path), source)
 
 
+def with_needs(pipeline: Pipeline, names: Sequence[str]) -> frozenset[str]:
+    """The jobs of these names and all that they need; UsageError where there is none of a name."""
+    needs = {job.id: job.needs for job in pipeline.jobs}
+    wanted, waiting = set[str](), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in needs:
+            raise UsageError(f"{pipeline.path} has no job {name!r}", hint=f"jobs: {', '.join(needs)}")
+        wanted.add(name)
+        waiting += [need for need in needs[name] if need not in wanted]
+    return frozenset(wanted)
+
+
 def _known(root: Path) -> list[str]:
     found = sorted(path.name for path in (root / WORKFLOWS).glob("*.y*ml"))
     return [*found, *([GITLAB] if (root / GITLAB).is_file() else [])]
@@ -108,7 +122,7 @@ def _run(project: Project, root: Path, pipeline: Pipeline, source: Source, optio
         folder=project.home / "ci" / _stem(pipeline),
         caches=project.home / "ci" / "caches",
         environ=project.env,
-        allowed=Allowed(names=frozenset(options.allow), ephemeral=options.ephemeral),
+        allowed=Allowed(names=frozenset(options.allow), ephemeral=options.ephemeral, only=with_needs(pipeline, options.job)),
         keep=options.keep,
     )
     return _told(pipeline, run_pipeline(pipeline, setting, lambda text: print(f"ci: {text}", flush=True)), setting.folder)

@@ -2,6 +2,7 @@
 
     nox -s retrain                                       # decide; exit 3 where a person is to say yes or no
     nox -s retrain -- --run                              # pull, validate, train, gate, where there is a reason; deploy stays yours
+    nox -s retrain -- --propose                          # the decision as an issue; with --run, what was trained as a pull request
     seatrial retrain --request --reason "new tariff"     # a person asks for a training
     seatrial retrain --decline --reason "a holiday"      # a person says no; the same reason rests until it was gone
 
@@ -21,6 +22,7 @@ from seatrial.errors import PipelineError, UsageError
 from seatrial.files import locked, write_atomic
 from seatrial.project import Project
 from seatrial.retrain import Event, Reason
+from seatrial.verdict import Outcome
 
 if TYPE_CHECKING:
     from seatrial.adapters.registry import RegisteredVersion
@@ -38,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--run", action="store_true", help="where there is a reason: pull, validate, train and gate; stops before deploy")
     what.add_argument("--request", action="store_true", help="ask for a training as a person")
     what.add_argument("--decline", action="store_true", help="say no to what is asked for now")
+    parser.add_argument("--propose", action="store_true", help="tell the forge: an issue, or with --run a pull request; for CI")
     parser.add_argument("--reason", help="why, for --request and --decline")
 
 
@@ -50,12 +53,16 @@ def run(project: Project, options: argparse.Namespace) -> int:
         raise UsageError("--request and --decline need a reason", hint="like --reason 'prices changed on Monday'")
     if options.reason and not (options.request or options.decline):
         raise UsageError("--reason goes with --request or --decline")
+    if options.propose and (options.request or options.decline):
+        raise UsageError("--propose goes with --run, or alone")
     champion, now = champion_of(project), dt.datetime.now(dt.UTC)
     if options.request:
         return _request(project, options.reason, now=now)
     if options.decline:
         return _decline(project, champion, options.reason, now=now)
-    return _run(project, champion) if options.run else _decided(project, champion, now=now)
+    if options.run:
+        return _run(project, champion, propose=options.propose)
+    return _decided(project, champion, now=now, propose=options.propose)
 
 
 def decide_now(
@@ -85,11 +92,16 @@ def _refit(project: Project, champion: RegisteredVersion, *, now: dt.datetime) -
     return would_it_help(project, bundle_of(project, champion), Selection(since=since), read_labels(project.home))
 
 
-def _decided(project: Project, champion: RegisteredVersion, *, now: dt.datetime) -> int:
+def _decided(project: Project, champion: RegisteredVersion, *, now: dt.datetime, propose: bool) -> int:
     from seatrial.report import print_verdict
 
     verdict, _ = decide_now(project, champion, now=now)
     print_verdict(verdict, title="retrain", path="metrics/retrain.json")
+    if propose:
+        from seatrial.propose import tell
+
+        print(f"retrain: {tell(project, verdict)}")
+        return verdict.outcome.exit_code if verdict.outcome is Outcome.ERROR else 0
     if verdict.subject["reasons"]:
         print("retrain: a person decides: nox -s retrain -- --run, or -- --decline --reason '…'; the evidence is reports/retrain.md")
     return verdict.outcome.exit_code
@@ -117,7 +129,7 @@ def _decline(project: Project, champion: RegisteredVersion, words: str, *, now: 
     return 0
 
 
-def _run(project: Project, champion: RegisteredVersion) -> int:
+def _run(project: Project, champion: RegisteredVersion, *, propose: bool = False) -> int:
     """One at a time: who comes while a training is under way goes home, who comes after it decides by what it left."""
     try:
         with locked(project.home / "retrain.lock", wait=False):
@@ -127,7 +139,8 @@ def _run(project: Project, champion: RegisteredVersion) -> int:
             if not reasons:
                 print("retrain: no training is asked for · metrics/retrain.json")
                 return 0
-            return _train(project, champion, reasons, now=now)
+            code = _train(project, champion, reasons, now=now)
+            return _proposed(project, reasons) if propose and code == 0 else code
     except BlockingIOError:
         print("retrain: another training is under way; this one is not begun")
         return 3
@@ -144,6 +157,13 @@ def _train(project: Project, champion: RegisteredVersion, reasons: tuple[Reason,
     append_event(project.home, Event(kind="finished", time=dt.datetime.now(dt.UTC), reasons=reasons, by=who(), outcome=outcome))
     print(f"retrain: {_passed(project, champion) if code == 0 else f'{outcome}; nothing goes live'}")
     return code
+
+
+def _proposed(project: Project, reasons: tuple[Reason, ...]) -> int:
+    from seatrial.propose import propose
+
+    print(f"retrain: {propose(project, reasons)}")
+    return 0
 
 
 def _passed(project: Project, champion: RegisteredVersion) -> str:

@@ -64,7 +64,7 @@ def windows(site, *failing, **options):
 
 
 def options(**given):
-    return argparse.Namespace(**({"run": False, "request": False, "decline": False, "reason": None} | given))
+    return argparse.Namespace(**({"run": False, "request": False, "decline": False, "propose": False, "reason": None} | given))
 
 
 def ask(site, **given):
