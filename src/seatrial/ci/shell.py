@@ -8,14 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from seatrial.errors import UsageError
 
 GRACE_S = 60.0
 """So long an interrupted step may take to leave nothing behind."""
+LINGER_S = 3.0
+"""And so long what it started may outlive it."""
 KEPT = re.compile(r"HOME|USER|LOGNAME|LANG|LC_\w+|TMPDIR|TZ|XDG_\w+|UV_\w+|PIP_\w+|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|\w+_proxy|\w+_PROXY")
 """What of this machine's variables a step sees: where things are and how the network is reached, nothing that steers a session."""
 PIP = '#!/bin/sh\n# uv, so that what is cached is not downloaded again\nexec {uv} pip "$@" --quiet --python {python}\n'
@@ -24,12 +28,31 @@ PIP = '#!/bin/sh\n# uv, so that what is cached is not downloaded again\nexec {uv
 def run_command(command: str, *, folder: Path, env: Mapping[str, str]) -> int:
     """Run a command as the forge does (`bash -e`), and give its exit code; an interruption is handed on, and waited for."""
     sys.stdout.flush()
-    process = subprocess.Popen(["bash", "-e", "-c", command], cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, start_new_session=True)
+    bash = ["bash", "-e", "-c", command]
+    with _noted() as interrupted:
+        process = subprocess.Popen(bash, cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, start_new_session=True)
     try:
+        if interrupted:
+            raise KeyboardInterrupt
         return process.wait()
     except BaseException:
         _stop(process)
         raise
+
+
+@contextmanager
+def _noted() -> Iterator[list[int]]:
+    """Signals that come while a process is being started are noted, not raised: it would be started, and known to nobody."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -40,6 +63,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait(GRACE_S)
             break
     with suppress(ProcessLookupError):
+        end = time.monotonic() + LINGER_S
+        while time.monotonic() < end:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
 
 
