@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from seatrial.commands.gate import gate as gate_command
 from seatrial.deploy import deploy
 from seatrial.errors import RefusedError, UsageError
 from seatrial.handover import hand_over, refuse_other_bytes
 from seatrial.project import Project
 from tests.rollouts import gate
+from tests.sites import Site
 
 DIGEST, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 
@@ -45,3 +47,13 @@ def test_deploy_refuses_another_bundle_than_the_job_before_gated(world):
     assert world.endpoint.running == {}
     right = replace(world.project, env={"SEATRIAL_BUNDLE": world.bundles[0].digest})
     assert deploy(right, world.tools).exit_code == 0
+
+
+def test_gate_refuses_another_bundle_before_it_measures_anything(tmp_path):
+    site = Site(tmp_path)
+    (tmp_path / "tests/model").mkdir(parents=True)
+    with pytest.raises(RefusedError, match="this job was handed"):
+        gate_command(replace(site.project, env={"SEATRIAL_BUNDLE": OTHER}))
+    with pytest.raises(UsageError, match="is empty"):
+        gate_command(replace(site.project, env={"SEATRIAL_BUNDLE": ""}))
+    assert not site.project.verdict("gate").exists()

@@ -1,10 +1,11 @@
-"""Run a pipeline: each job in clean clones of its own, each step by itself; stops at nothing but what the file says.
+"""Run a pipeline: each job in a clean clone of its own, step by step, as its file says.
 
 Every decision comes from `seatrial.ci.choice`; this module acts on it, and says what it does.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -82,6 +83,7 @@ class _Job:
             env={},
         )
         self._steps: dict[str, Any] = {}
+        self._paths: list[str] = []
         self._failed, self._code, self._count = False, 0, 0
 
     def run(self) -> Done:
@@ -132,35 +134,41 @@ class _Job:
     def _done(self, step: Step, env: Mapping[str, str]) -> tuple[int, str]:
         """The step's exit code, and what came of it in words."""
         self._count += 1
-        if step.uses:
-            language, context = self._pipeline.language, self._context(env)
-            try:
-                return 0, stand_in(self._place, step.uses, {name: language.text(one, context) for name, one in step.inputs.items()})
-            except LeftOutError as left_out:
-                return 0, f"skipped: {left_out}"
-        self._say(f"{self._job.id}: $ {step.run}")
+        if not step.uses:
+            return self._ran(step, env)
+        language, context = self._pipeline.language, self._context(env)
+        try:
+            return 0, stand_in(self._place, step.uses, {name: language.text(one, context) for name, one in step.inputs.items()})
+        except LeftOutError as left_out:
+            return 0, f"skipped: {left_out}"
+
+    def _ran(self, step: Step, env: Mapping[str, str]) -> tuple[int, str]:
+        """Run a step's command; GitHub fills its expressions in before, the variables are the shell's on both."""
+        command = self._pipeline.language.text(step.run, self._context(env)) if "${{" in step.run else step.run
+        self._say(f"{self._job.id}: $ {command}")
         start = time.monotonic()
         said = {name: self._temporary / f"{self._count}-{name}" for name in FILES}
         for path in said.values():
             path.touch()
         files = {f"GITHUB_{name.upper()}": str(path) for name, path in said.items()}
-        code = run_command(self._pipeline.language.text(step.run, self._context(env)) if "${{" in step.run else step.run,
-                           folder=self._place.workspace, env={**self._machine(), **env, **files})  # fmt: skip
+        code = run_command(command, folder=self._place.workspace, env={**self._machine(), **env, **files})
         self._heed(step, said)
         return code, f"{'ended with ' + str(code) if code else 'done'}, {time.monotonic() - start:.1f} s"
 
     def _heed(self, step: Step, said: Mapping[str, Path]) -> None:
-        """Take over what a step said by its files: outputs, variables, and its part of the summary."""
+        """Take over what a step said by its files: outputs, variables, folders of programs, and its part of the summary."""
         if step.id:
             self._steps[step.id] = {"outputs": read_settings(said["output"])}
         self._place.env.update(read_settings(said["env"]))
+        self._paths = [*reversed(said["path"].read_text(encoding="utf-8").split()), *self._paths]
         summary = said["step_summary"].read_text(encoding="utf-8")
         if summary.strip():
             with (self._setting.folder / "summary.md").open("a", encoding="utf-8") as stream:
                 stream.write(summary.rstrip("\n") + "\n\n")
 
     def _machine(self) -> dict[str, str]:
-        return machine_variables(self._setting.environ, self._setting.folder / "tools")
+        found = machine_variables(self._setting.environ, self._setting.folder / "tools")
+        return {**found, "PATH": os.pathsep.join([*self._paths, found["PATH"]])}
 
     def _filled(self, env: Mapping[str, str]) -> dict[str, str]:
         """Variables with their expressions filled in; where an environment is only rehearsed, they lead nowhere else."""

@@ -3,7 +3,6 @@
 import base64
 import http.server
 import json
-import sys
 import threading
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from seatrial.adapters.forge import GitHub
 from seatrial.adapters.proposals import Change, GitHubProposals, GitLabProposals, proposals_of
 from seatrial.errors import PipelineError, UsageError
+from tests.hub import Hub
 
 MARKER = "<!-- seatrial retrain m -->"
 CHANGE = Change(
@@ -21,43 +21,10 @@ CHANGE = Change(
     text="the evidence",
     files={"dvc.lock": b"new", "metrics/plots/old.csv": None},
 )
-GH = """\
-#!{python}
-import json, pathlib, sys
-here = pathlib.Path(__file__).parent
-arguments = sys.argv[1:]
-with (here / "calls").open("a") as calls:
-    calls.write(json.dumps({{"arguments": arguments, "input": sys.stdin.read()}}) + "\\n")
-answers = json.loads((here / "answers").read_text())
-print(next((answers[key] for key in answers if key in " ".join(arguments)), ""))
-"""
 
 
-class Hub:
-    """A `gh` on the path: `answers` by a part of what it is asked."""
-
-    def __init__(self, folder):
-        self.folder, self.answers = folder, {}
-        program = folder / "gh"
-        program.write_text(GH.format(python=sys.executable))
-        program.chmod(0o755)
-
-    def forge(self, monkeypatch):
-        (self.folder / "answers").write_text(json.dumps(self.answers))
-        monkeypatch.setenv("PATH", str(self.folder))
-        return GitHubProposals(forge=GitHub(root=self.folder, env={"PATH": str(self.folder)}))
-
-    def calls(self):
-        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
-
-    def asked(self):
-        """Method and place of each call."""
-        found = []
-        for call in self.calls():
-            arguments = call["arguments"]
-            method = arguments[arguments.index("--method") + 1] if "--method" in arguments else "GET"
-            found.append((method, next(part for part in arguments[1:] if "/" in part or part == "graphql")))
-        return found
+def forge_of(hub):
+    return GitHubProposals(forge=GitHub(root=hub.folder, env=hub.env()))
 
 
 @pytest.fixture
@@ -65,35 +32,35 @@ def hub(tmp_path):
     return Hub(tmp_path)
 
 
-def test_the_first_issue_is_opened_with_its_marker_first(hub, monkeypatch):
+def test_the_first_issue_is_opened_with_its_marker_first(hub):
     hub.answers = {"--method POST": "https://example.org/issues/3"}
-    assert hub.forge(monkeypatch).tell("Train?", "why", marker=MARKER) == "https://example.org/issues/3"
+    assert forge_of(hub).tell("Train?", "why", marker=MARKER) == "https://example.org/issues/3"
     assert hub.asked()[-1] == ("POST", "repos/{owner}/{repo}/issues")
     written = hub.calls()[-1]
     assert written["input"].startswith(f"{MARKER}\nwhy")
     assert "title=Train?" in written["arguments"]
 
 
-def test_an_issue_that_is_open_is_written_anew(hub, monkeypatch):
+def test_an_issue_that_is_open_is_written_anew(hub):
     hub.answers = {"--paginate": "12\n15"}
-    hub.forge(monkeypatch).tell("Train?", f"{MARKER}\nwhy", marker=MARKER)
+    forge_of(hub).tell("Train?", f"{MARKER}\nwhy", marker=MARKER)
     assert hub.asked()[-1] == ("PATCH", "repos/{owner}/{repo}/issues/12")
     assert MARKER in " ".join(hub.calls()[0]["arguments"])
 
 
-def test_an_issue_is_closed_with_its_reason_and_none_is_left_alone(hub, monkeypatch):
-    assert hub.forge(monkeypatch).withdraw("over", marker=MARKER) is None
+def test_an_issue_is_closed_with_its_reason_and_none_is_left_alone(hub):
+    assert forge_of(hub).withdraw("over", marker=MARKER) is None
     assert len(hub.calls()) == 1
     hub.answers = {"--paginate": "12", "state=closed": "https://example.org/issues/12"}
-    assert hub.forge(monkeypatch).withdraw("over", marker=MARKER) == "https://example.org/issues/12"
+    assert forge_of(hub).withdraw("over", marker=MARKER) == "https://example.org/issues/12"
     comment, closed = hub.calls()[-2:]
     assert comment["input"] == "over"
     assert "state=closed" in closed["arguments"]
 
 
-def test_a_pull_request_has_one_signed_commit_and_its_checks_are_started(hub, monkeypatch):
+def test_a_pull_request_has_one_signed_commit_and_its_checks_are_started(hub):
     hub.answers = {"--jq .full_name": "o/n", "title=": "https://example.org/pull/9"}
-    assert hub.forge(monkeypatch).propose(CHANGE) == "https://example.org/pull/9"
+    assert forge_of(hub).propose(CHANGE) == "https://example.org/pull/9"
     assert hub.asked() == [
         ("GET", "repos/{owner}/{repo}/pulls"),
         ("GET", "repos/{owner}/{repo}/git/matching-refs/heads/retrain/m-0123"),
@@ -113,15 +80,15 @@ def test_a_pull_request_has_one_signed_commit_and_its_checks_are_started(hub, mo
     assert "ref=retrain/m-0123" in hub.calls()[-1]["arguments"]
 
 
-def test_a_pull_request_that_is_open_is_not_opened_again(hub, monkeypatch):
+def test_a_pull_request_that_is_open_is_not_opened_again(hub):
     hub.answers = {"repos/{owner}/{repo}/pulls": "https://example.org/pull/9"}
-    assert hub.forge(monkeypatch).propose(CHANGE) == "https://example.org/pull/9"
+    assert forge_of(hub).propose(CHANGE) == "https://example.org/pull/9"
     assert len(hub.calls()) == 1
 
 
-def test_a_branch_that_an_interrupted_run_left_is_put_back_to_the_base(hub, monkeypatch):
+def test_a_branch_that_an_interrupted_run_left_is_put_back_to_the_base(hub):
     hub.answers = {"matching-refs": "refs/heads/retrain/m-0123", "title=": "https://example.org/pull/9"}
-    hub.forge(monkeypatch).propose(CHANGE)
+    forge_of(hub).propose(CHANGE)
     forced = next(call["arguments"] for call in hub.calls() if "force=true" in call["arguments"])
     assert f"sha={'a' * 40}" in forced
 

@@ -30,6 +30,7 @@ from seatrial.retrain_events import append_event, read_events
 from seatrial.retrain_facts import finished_only
 from seatrial.verdict import Outcome, Verdict
 from tests.bundles import ID, make_rows
+from tests.hub import Hub
 from tests.monitors import record
 from tests.sites import PARAMS, Site
 
@@ -113,6 +114,17 @@ def test_replayed_windows_count_only_where_one_may_try(site):
         command.run(Project(root=site.root, env={}, environment="staging"), options())
 
 
+def test_in_ci_the_forge_is_told_and_the_job_passes(site, tmp_path_factory, capsys):
+    hub = Hub(tmp_path_factory.mktemp("hub"))
+    hub.answers = {"--method POST": "https://example.org/issues/3"}
+    windows(site, "drift", "drift", "drift")
+    assert command.run(Project(root=site.root, env=hub.env()), options(propose=True)) == 0
+    assert verdict(site).outcome is Outcome.INCONCLUSIVE
+    assert hub.asked()[-1] == ("POST", "repos/{owner}/{repo}/issues")
+    assert "| drift | **yes** |" in hub.calls()[-1]["input"]
+    assert "a person decides: https://example.org/issues/3" in capsys.readouterr().out
+
+
 def test_new_data_asks(site):
     locks(site, "0" * 32)
     windows(site, "")
@@ -137,7 +149,12 @@ def test_nothing_can_be_declined_where_nothing_is_asked(site):
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [({"request": True}, "need a reason"), ({"decline": True, "reason": " "}, "need a reason"), ({"reason": "x"}, "goes with")],
+    [
+        ({"request": True}, "need a reason"),
+        ({"propose": True, "request": True, "reason": "x"}, "goes with --run"),
+        ({"decline": True, "reason": " "}, "need a reason"),
+        ({"reason": "x"}, "goes with"),
+    ],
 )
 def test_words_that_do_not_go_together_are_refused(site, given, words):
     with pytest.raises(UsageError, match=words):
