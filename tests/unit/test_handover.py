@@ -52,6 +52,8 @@ def test_deploy_refuses_another_bundle_than_the_job_before_gated(world):
 def test_gate_refuses_another_bundle_before_it_measures_anything(tmp_path):
     site = Site(tmp_path)
     (tmp_path / "tests/model").mkdir(parents=True)
+    site.project.contract.parent.mkdir(exist_ok=True)
+    site.project.contract.touch()
     with pytest.raises(RefusedError, match="this job was handed"):
         gate_command(replace(site.project, env={"SEATRIAL_BUNDLE": OTHER}))
     with pytest.raises(UsageError, match="is empty"):

@@ -12,10 +12,10 @@ from seatrial.errors import UsageError
 
 EVENTS = ("merge_request_event", "push", "schedule", "web")
 WORDS = {"default", "include", "stages", "variables", "workflow", "spec"}
-INHERITED = ("before_script", "artifacts")
+INHERITED = ("before_script", "artifacts", "cache")
 """What of `default` matters here."""
 STAGES = ["build", "test", "deploy"]
-ARTIFACTS, CHECKOUT = "gitlab/artifacts", "actions/checkout"
+ARTIFACTS, CHECKOUT, CACHE = "gitlab/artifacts", "actions/checkout", "actions/cache"
 
 
 def read_gitlab(path: str, document: Mapping[str, Any], source: Source) -> Pipeline:
@@ -152,9 +152,17 @@ def _needs(name: str, bodies: Mapping[str, Mapping[str, Any]], stages: list[str]
     return named, tuple(str(one["job"]) for one in wanted if one.get("artifacts", True) and one["job"] in named)
 
 
+def _cached(caches: Any) -> str:
+    """The folders of all caches, one a line."""
+    every = [as_mapping(one, "cache") for one in (caches if isinstance(caches, list) else [caches])]
+    return "\n".join(str(path) for one in every for path in one.get("paths") or [])
+
+
 def _steps(body: Mapping[str, Any], taken: tuple[str, ...]) -> list[Step]:
-    """Checkout, what earlier jobs handed over, each line of the scripts, and what this job hands over."""
+    """Checkout, caches, what earlier jobs handed over, each line of the scripts, and what this job hands over."""
     found = [Step(name="Check out", uses=CHECKOUT)]
+    if kept := _cached(body.get("cache")):
+        found.append(Step(name="Cache", uses=CACHE, inputs={"path": kept}))
     if taken:
         found.append(Step(name="Take over artifacts", uses=ARTIFACTS, inputs={"from": "\n".join(taken)}))
     for key in ("before_script", "script"):

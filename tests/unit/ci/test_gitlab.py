@@ -16,6 +16,7 @@ default: {before_script: [pip install nox]}
 gate:
   extends: .base
   stage: train
+  cache: [{key: a, paths: [.cache/uv]}, {paths: [.dvc/cache]}]
   variables: {B: own}
   script: [nox -s train, nox -s gate]
   artifacts: {paths: [artifacts/model], reports: {dotenv: reports/bundle.env}}
@@ -40,11 +41,13 @@ def test_a_job_has_what_it_extends_and_hands_on_what_it_names():
     assert gate.env == {"A": "base", "B": "own"}
     assert [step.run or step.uses for step in gate.steps] == [
         "actions/checkout",
+        "actions/cache",
         "pip install nox",
         "nox -s train",
         "nox -s gate",
         "gitlab/artifacts",
     ]
+    assert gate.steps[1].inputs == {"path": ".cache/uv\n.dvc/cache"}
     assert gate.steps[-1].inputs == {"paths": "artifacts/model", "dotenv": "reports/bundle.env"}
     assert deploy.steps[1].inputs == {"from": "gate"}
     assert deploy.steps[2].run == "pip install nox"
