@@ -111,7 +111,11 @@ def _jobs(id: str, job: Any, path: str) -> Iterator[Job]:
     """One job, or one for each combination of its matrix; they differ by the matrix alone."""
     place = f"{path}: jobs.{id}"
     values = as_mapping(job, place)
-    axes = {name: one for name, one in as_mapping((values.get("strategy") or {}).get("matrix"), place).items() if isinstance(one, list)}
+    axes = {
+        name: one
+        for name, one in as_mapping(as_mapping(values.get("strategy"), place).get("matrix"), place).items()
+        if isinstance(one, list)
+    }
     for number, combination in enumerate(itertools.product(*axes.values())):
         matrix = dict(zip(axes, combination, strict=True))
         yield _job(id if not number else f"{id} ({', '.join(map(str, combination))})", values, place, matrix, first=not number)

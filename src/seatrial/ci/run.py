@@ -90,32 +90,41 @@ class _Job:
         """The whole job, or the reason why it does not run."""
         job, language, start = self._job, self._pipeline.language, time.monotonic()
         results = {name: done.result for name, done in self._ended.items()}
-        self._place.env |= {**self._pipeline.env, **job.env}
-        why = why_no_job(job, language, self._context(self._place.env), results=results, allowed=self._setting.allowed)
+        why = why_no_job(job, language, self._context(self._pipeline.env), results=results, allowed=self._setting.allowed)
         if why:
             self._say(f"{job.id}: skipped: {why}")
             return Done(job=job.id, result=SKIPPED, why=why)
         self._say(f"{job.id}: {job.name}")
         self._temporary.mkdir(parents=True)
-        for step in job.steps:
+        outputs = self._guarded()
+        result = FAILURE if self._failed and not job.keep_going else SUCCESS
+        seconds = time.monotonic() - start
+        self._say(f"{job.id}: {result}, {seconds:.0f} s")
+        code = self._code if result == FAILURE else 0
+        return Done(job=job.id, result=result, seconds=seconds, steps=self._count, exit_code=code, outputs=outputs)
+
+    def _all_steps(self) -> dict[str, str]:
+        """Run the steps and give the job's outputs."""
+        self._place.env |= self._filled({**self._pipeline.env, **self._job.env})
+        for step in self._job.steps:
             self._take(step)
         if not self._failed:
             save_caches(self._place)
-        result = FAILURE if self._failed and not job.keep_going else SUCCESS
-        self._say(f"{job.id}: {result}, {time.monotonic() - start:.0f} s")
-        return Done(
-            job=job.id,
-            result=result,
-            seconds=time.monotonic() - start,
-            steps=self._count,
-            exit_code=self._code if result == FAILURE else 0,
-            outputs={name: language.text(value, self._context(self._place.env)) for name, value in job.outputs.items()},
-        )
+        return self._filled(self._job.outputs)
+
+    def _guarded(self) -> dict[str, str]:
+        """The outputs of the job; settings of its own that cannot be evaluated are its failure."""
+        try:
+            return self._all_steps()
+        except ExpressionError as error:
+            self._say(f"{self._job.id}: failed: {error}")
+            self._failed, self._code = True, self._code or 2
+            return {}
 
     def _take(self, step: Step) -> None:
         """Run one step, or say why not."""
         try:
-            env = self._filled({**self._place.env, **step.env})
+            env = self._rehearsed({**self._place.env, **self._filled(step.env)})
             why = why_no_step(step, self._pipeline.language, self._context(env), failed=self._failed)
             code, words = (0, f"skipped: {why}") if why else self._done(step, env)
         except ExpressionError as error:
@@ -170,14 +179,17 @@ class _Job:
         found = machine_variables(self._setting.environ, self._setting.folder / "tools")
         return {**found, "PATH": os.pathsep.join([*self._paths, found["PATH"]])}
 
-    def _filled(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Variables with their expressions filled in; where an environment is only rehearsed, they lead nowhere else."""
-        context = self._context(self._place.env)
-        filled = {name: self._pipeline.language.text(value, context) for name, value in env.items() if name not in MACHINES}
-        if self._setting.allowed.ephemeral and (self._job.environment or filled.get("SEATRIAL_ENV")):
-            rehearsed = {"SEATRIAL_ENV": "ephemeral", "SEATRIAL_HOME": str(self._setting.folder / "home")}
-            filled = {name: value for name, value in filled.items() if name not in UNSET} | rehearsed
-        return filled
+    def _filled(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Texts with their expressions filled in, without the variables that are this machine's own."""
+        language, context = self._pipeline.language, self._context(self._place.env)
+        return {name: language.text(value, context) for name, value in texts.items() if name not in MACHINES}
+
+    def _rehearsed(self, env: dict[str, str]) -> dict[str, str]:
+        """The variables; of an environment that is only rehearsed, they lead nowhere else."""
+        if not self._setting.allowed.ephemeral or not (self._job.environment or env.get("SEATRIAL_ENV")):
+            return env
+        kept = {name: value for name, value in env.items() if name not in UNSET}
+        return {**kept, "SEATRIAL_ENV": "ephemeral", "SEATRIAL_HOME": str(self._setting.folder / "home")}
 
     def _context(self, env: Mapping[str, str]) -> Mapping[str, Any]:
         needs = {name: {"outputs": done.outputs, "result": done.result} for name, done in self._ended.items()}
