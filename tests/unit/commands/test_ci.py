@@ -2,9 +2,13 @@
 
 import dataclasses
 import importlib.metadata
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -36,6 +40,11 @@ def deploy(session):
     print("seen:", seen, pathlib.Path("artifacts/model/manifest.json").exists(), pathlib.Path("draft.txt").exists())
     if session.posargs:
         session.error("told to fail")
+
+
+@nox.session
+def wait(session):
+    session.run("sh", "-c", "echo $$ > waiting.pid; exec sleep 60", external=True, interrupt_timeout=None)
 """
 NOX = f'pip install "nox[uv]=={importlib.metadata.version("nox")}"'
 WORKFLOW = f"""\
@@ -65,6 +74,15 @@ jobs:
       - {{name: Deploy, run: nox -s deploy}}
       - {{name: Mourn, if: failure(), run: nox -s deploy}}
 """
+WAITING = f"""\
+on: [push]
+jobs:
+  wait:
+    steps:
+      - {{uses: "actions/checkout@0"}}
+      - {{run: '{NOX}'}}
+      - {{run: nox -s wait}}
+"""
 GITLAB = f"""\
 stages: [train, deploy]
 default: {{before_script: ['{NOX}']}}
@@ -86,6 +104,7 @@ def repository(tmp_path_factory):
         "noxfile.py": NOXFILE,
         "params.yaml": "model: {name: m}\ndata: {raw: t.csv, target: y}\n",
         ".github/workflows/deploy.yml": WORKFLOW,
+        ".github/workflows/wait.yml": WAITING,
         ".gitlab-ci.yml": GITLAB,
         ".gitignore": ".seatrial\n",
     }.items():
@@ -151,6 +170,27 @@ def test_gitlab_s_jobs_hand_on_digest_and_artifact_too(repository, monkeypatch, 
     assert "'SEATRIAL_BUNDLE': 'sha256:ab'" in text
     assert "True False" in text
     assert "2 of 2 jobs ran" in text.splitlines()[-1]
+
+
+def test_an_interrupted_run_leaves_no_process_and_no_clone(repository):
+    run = repository / ".seatrial/ci/wait"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seatrial", "ci", "wait.yml"], cwd=repository, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        pid = run / "clones/wait/waiting.pid"
+        while not (pid.exists() and pid.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        sleeper = psutil.Process(int(pid.read_text()))
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"interrupted" in said
+    assert not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE
+    assert list(run.iterdir()) == []
 
 
 @pytest.mark.parametrize(
