@@ -59,6 +59,6 @@ def take(source: Path, target: Path) -> int:
         raise PipelineError(f"no job before handed over an artifact {source.name!r}")
     files = [path for path in sorted(source.rglob("*")) if path.is_file()]
     for file in files:
-        (target / file.relative_to(source)).unlink(missing_ok=True)  # DVC links what it keeps read-only
+        (target / file.relative_to(source)).unlink(missing_ok=True)  # it may be a link into DVC's cache
     put(files, source, target)
     return len(files)

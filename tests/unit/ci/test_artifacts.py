@@ -38,15 +38,16 @@ def test_files_are_kept_relative_to_what_their_patterns_share(workspace, pattern
     assert [file.relative_to(root).as_posix() for file in files] == names
 
 
-def test_what_was_handed_over_replaces_what_is_there_even_where_it_is_read_only(workspace, tmp_path):
+def test_what_was_handed_over_replaces_a_link_and_not_what_it_shares_its_bytes_with(workspace, tmp_path):
     files, root = found_files(workspace, ["artifacts/model"])
     put(files, root, tmp_path / "kept")
-    target = tmp_path / "other"
+    target, cache = tmp_path / "other", tmp_path / "cached"
     target.mkdir()
-    (target / "model.onnx").write_text("old")
-    (target / "model.onnx").chmod(0o444)
+    cache.write_text("old")
+    (target / "model.onnx").hardlink_to(cache)  # as DVC does
     assert take(tmp_path / "kept", target) == 2
     assert (target / "model.onnx").read_text() == "artifacts/model/model.onnx"
+    assert cache.read_text() == "old"
 
 
 def test_an_artifact_that_nobody_handed_over_is_an_error(tmp_path):
