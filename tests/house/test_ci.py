@@ -8,7 +8,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 INSTALL = re.compile(r'pip install "nox\[uv\]==[0-9.]+"')
-SESSION = re.compile(r'nox -s ([a-z]+)( -- [-\w=." $]+)?')
+SESSION = re.compile(r'nox -s ([a-z]+)( -- [-\w=./" $]+)?')
 PINNED = re.compile(r"[\w-]+/[\w/-]+@[0-9a-f]{40}")
 
 

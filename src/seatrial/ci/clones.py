@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from seatrial.ci.source import git
 from seatrial.errors import PipelineError
+from seatrial.merge_base import git
 
 
 def clone(root: Path, folder: Path, commit: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from seatrial.errors import PipelineError, UsageError
+from seatrial.merge_base import git
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,8 @@ def describe(root: Path, *, actor: str, event: str, variables: Mapping[str, str]
 
 def uncommitted(root: Path) -> list[str]:
     """The files that differ from HEAD, and those that git does not know yet."""
-    found = git(root, "status", "--porcelain", "--untracked-files=all", "--", ".") or ""
-    return [line[3:] for line in found.splitlines()]
+    asked = (("diff", "--name-only", "-z", "HEAD"), ("ls-files", "--others", "--exclude-standard", "-z"))
+    return sorted({name for one in asked for name in (git(root, *one) or "").split("\0") if name})
 
 
 def committed_yaml(root: Path, path: str) -> dict[Any, Any]:
@@ -105,12 +105,3 @@ def texts(value: Any) -> dict[str, str]:
     """A mapping of settings with every value as the forge passes it on: as text."""
     found = as_mapping(value, "settings")
     return {str(name): str(one).lower() if isinstance(one, bool) else "" if one is None else str(one) for name, one in found.items()}
-
-
-def git(root: Path, *arguments: str) -> str | None:
-    """What git prints, or None where it says no."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise PipelineError("git is not installed, or not on the path", hint="install git") from None
-    return done.stdout.rstrip("\n") if done.returncode == 0 else None

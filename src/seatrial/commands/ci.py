@@ -44,7 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(project: Project, options: argparse.Namespace) -> int:
     """Run the pipeline and say how it ended."""
-    from seatrial.ci.source import describe, git
+    from seatrial.ci.source import describe
+    from seatrial.merge_base import git
     from seatrial.tools import who
 
     root = Path(git(project.root, "rev-parse", "--show-toplevel") or project.root)

@@ -18,8 +18,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from seatrial.errors import PipelineError, UsageError
+from seatrial.errors import UsageError
 from seatrial.files import locked, write_atomic
+from seatrial.pipeline import has_remote
 from seatrial.project import Project
 from seatrial.retrain import Event, Reason
 from seatrial.verdict import Outcome
@@ -139,20 +140,20 @@ def _run(project: Project, champion: RegisteredVersion, *, propose: bool = False
             if not reasons:
                 print("retrain: no training is asked for · metrics/retrain.json")
                 return 0
-            code = _train(project, champion, reasons, now=now)
+            code = _train(project, champion, reasons, now=now, propose=propose)
             return _proposed(project, reasons) if propose and code == 0 else code
     except BlockingIOError:
         print("retrain: another training is under way; this one is not begun")
         return 3
 
 
-def _train(project: Project, champion: RegisteredVersion, reasons: tuple[Reason, ...], *, now: dt.datetime) -> int:
+def _train(project: Project, champion: RegisteredVersion, reasons: tuple[Reason, ...], *, now: dt.datetime, propose: bool) -> int:
     from seatrial.retrain_events import append_event
     from seatrial.tools import who
 
     append_event(project.home, Event(kind="started", time=now, reasons=reasons, by=who(), data=_data(project)))
     print(f"retrain: begins, because of {', '.join(reasons)}", flush=True)
-    step, code = _steps(project)
+    step, code = _steps(project, steps_of(project, propose=propose))
     outcome = "passed" if code == 0 else f"{step} ended with {code}"
     append_event(project.home, Event(kind="finished", time=dt.datetime.now(dt.UTC), reasons=reasons, by=who(), outcome=outcome))
     print(f"retrain: {_passed(project, champion) if code == 0 else f'{outcome}; nothing goes live'}")
@@ -174,24 +175,22 @@ def _passed(project: Project, champion: RegisteredVersion) -> str:
     return "the challenger passed; a person takes it live: nox -s deploy"
 
 
-def _steps(project: Project) -> tuple[str, int]:
+def _steps(project: Project, steps: tuple[str, ...]) -> tuple[str, int]:
     """Each step by itself, as its session runs it; gives the last one and its exit code."""
-    from seatrial.pipeline import has_remote, run_dvc
-
-    if has_remote(project.root):
-        try:
-            run_dvc(project.root, ["pull", "--run-cache"], project.env)
-        except PipelineError as error:
-            print(f"retrain: {error}", file=sys.stderr)
-            return "pull", error.exit_code
-    for step in STEPS:
-        shared = ["--env", project.environment, *(["--shared"] if project.shared else [])]
-        code = subprocess.run(
-            [sys.executable, "-m", "seatrial", step, *shared], cwd=project.root, env=dict(project.env), check=False
-        ).returncode
+    shared = ["--env", project.environment, *(["--shared"] if project.shared else [])]
+    for step in steps:
+        command = [sys.executable, "-m", "seatrial", step, *shared]
+        code = subprocess.run(command, cwd=project.root, env=dict(project.env), check=False).returncode
         if code != 0:
             return step, code
-    return STEPS[-1], 0
+    return steps[-1], 0
+
+
+def steps_of(project: Project, *, propose: bool) -> tuple[str, ...]:
+    """What a training consists of; what is proposed is pushed before, so that its checks find it. Without a remote, neither way."""
+    if not has_remote(project.root):
+        return STEPS
+    return ("pull", *STEPS, *(["push"] if propose else []))
 
 
 def _data(project: Project) -> str | None:

@@ -5,8 +5,9 @@ import subprocess
 import pytest
 
 from seatrial.ci.clones import check_out, clone, resolve
-from seatrial.ci.source import committed_yaml, describe, git, uncommitted
+from seatrial.ci.source import committed_yaml, describe, uncommitted
 from seatrial.errors import PipelineError, UsageError
+from seatrial.merge_base import git
 
 
 def run(folder, *arguments):

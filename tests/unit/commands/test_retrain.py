@@ -125,6 +125,14 @@ def test_in_ci_the_forge_is_told_and_the_job_passes(site, tmp_path_factory, caps
     assert "a person decides: https://example.org/issues/3" in capsys.readouterr().out
 
 
+def test_what_is_proposed_is_pushed_before_where_there_is_a_remote(site):
+    assert command.steps_of(site.project, propose=True) == ("validate", "train", "gate")
+    (site.root / ".dvc").mkdir()
+    (site.root / ".dvc/config").write_text("[core]\n    remote = store\n['remote \"store\"']\n    url = s3://bucket\n")
+    assert command.steps_of(site.project, propose=False) == ("pull", "validate", "train", "gate")
+    assert command.steps_of(site.project, propose=True) == ("pull", "validate", "train", "gate", "push")
+
+
 def test_new_data_asks(site):
     locks(site, "0" * 32)
     windows(site, "")
