@@ -56,10 +56,12 @@ def _construct(cls: type[S], found: dict[str, Any], at: Place) -> tuple[S | None
 
 
 def _value(kind: Any, value: Any, at: Place) -> tuple[Any, list[Problem]]:
-    """One field's value: a section, a mapping of sections, or anything that msgspec converts by itself."""
+    """One field's value: a section, a mapping or list of sections, or anything that msgspec converts by itself."""
     section = _section(kind)
     if section is not None and get_origin(kind) is dict:
         return _sections(section, value, at)
+    if section is not None and get_origin(kind) is tuple:
+        return _listed(section, value, at)
     if section is not None and not (value is None and type(None) in get_args(kind)):
         return _examine(section, value, at)
     try:
@@ -77,8 +79,15 @@ def _sections(section: type[msgspec.Struct], value: Any, at: Place) -> tuple[Any
     return {name: one for name, (one, _) in built.items()}, [problem for _, problems in built.values() for problem in problems]
 
 
+def _listed(section: type[msgspec.Struct], value: Any, at: Place) -> tuple[Any, list[Problem]]:
+    if not isinstance(value, list):
+        return None, [(at, f"expected a list, found {value!r}")]
+    built = [_examine(section, inner, (*at, number)) for number, inner in enumerate(value)]
+    return tuple(one for one, _ in built), [problem for _, problems in built for problem in problems]
+
+
 def _section(kind: Any) -> type[msgspec.Struct] | None:
-    """The struct in an annotation: the annotation itself, one that may be null, or the values of a mapping."""
+    """The struct in an annotation: the annotation itself, one that may be null, or the values of a mapping or list."""
     options = (kind, *get_args(kind))
     return next((one for one in options if isinstance(one, type) and issubclass(one, msgspec.Struct)), None)
 

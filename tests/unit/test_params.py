@@ -55,6 +55,8 @@ def test_name_and_table_are_enough(tmp_path):
         ("gate: {metrics: {f2: {floor: 0.5}}}", "params.yaml:3: gate.metrics.f2: 'f2' is no metric of a binary task; did you mean 'f1'?"),
         ("monitor: {drift: {numeric: {metod: ks}}}", "monitor.drift.numeric.metod: unknown key (value 'ks'); did you mean 'method'?"),
         ("rollout: {replay: {speed: 3}}", "rollout.replay.speed: unknown key (value 3); known are rate"),
+        ("rollout:\n  freeze:\n    - {sinse: Fri 12:00, until: Mon 08:00}", "params.yaml:5: rollout.freeze.0.sinse: unknown key"),
+        ("rollout: {freeze: 3}", "params.yaml:3: rollout.freeze: expected a list, found 3"),
     ],
 )
 def test_a_typo_is_refused_with_the_nearest_known_key(tmp_path, line, words):
