@@ -102,9 +102,9 @@ class Current:
         if answers is not None:
             self.strange += rows.height - int((answers.is_finite() & answers.is_between(0, 1)).sum())
         self.tally.add(rows, answers)
-        shown = rows.select(name for name in self._kept if name in rows.columns)
+        shown = [name for name in self._kept if name in rows.columns]  # none at all where monitor.log.drop names every input
         probability = pl.Series(self._own["probability"], [None] * rows.height, dtype=pl.Float64) if answers is None else answers
-        self.sample.add(shown.with_columns(probability.alias(self._own["probability"])))
+        self.sample.add(rows.select(*shown, probability.alias(self._own["probability"])))
 
     @property
     def digest(self) -> str:

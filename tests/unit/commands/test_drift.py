@@ -431,3 +431,10 @@ def test_rows_that_a_killed_server_took_along_are_said(site, capsys):
 def test_a_glob_is_no_table(site):
     with pytest.raises(UsageError, match="is no file and no folder"):
         site.ask(table="new-*.csv")
+
+
+def test_a_log_that_keeps_none_of_the_columns_has_its_answers_compared(site):
+    site.asked(fresh(), drop=tuple(column.name for column in site.bundle.manifest.inputs))
+    verdict = site.judge()
+    assert check(verdict, "drift.columns").outcome is Outcome.INCONCLUSIVE
+    assert check(verdict, "drift.prediction").outcome is Outcome.PASS

@@ -110,3 +110,21 @@ def test_without_a_champion_nothing_is_kept(site):
     connection.close()
     with pytest.raises(RegistryError, match="no champion yet"):
         command.run(site.project, options("t.csv"))
+
+
+def test_a_log_that_is_half_written_is_named_and_the_outcomes_are_kept(site, capsys):
+    rows = fresh()
+    site.asked(rows)
+    part = next((site.project.home / "log").glob("date=*/*.parquet"))
+    part.write_bytes(part.read_bytes()[:-40])
+    with pytest.raises(DataError, match=f"{part.name} cannot be read"):
+        ran(site, capsys, outcomes(site, rows), known="decided")
+    assert read_labels(site.project.home).height == len(rows)
+
+
+def test_one_row_with_its_outcome_is_counted_and_no_metric(site, capsys):
+    rows = fresh(1)
+    site.asked(rows)
+    said = ran(site, capsys, outcomes(site, rows), known="decided")
+    assert "1 of 1 answers of version 3 have an outcome (100.0%)" in said
+    assert "needs 100 outcomes" in said

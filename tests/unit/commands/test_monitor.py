@@ -352,3 +352,21 @@ def test_a_window_longer_than_the_log_says_how_much_is_not_in_it(site):
     assert "75% of its time is not in the log" in outcome(verdict, "monitor.window").message
     inside, _ = ask(site, window=Window(since=MIDNIGHT, until=MIDNIGHT + DAY))
     assert not [check for check in inside.checks if check.name == "monitor.window"]
+
+
+def test_a_version_without_a_profile_needs_its_training_rows_and_says_the_way_out(tmp_path):
+    bare = Site(tmp_path)
+    bare.asked(calm())
+    assert outcome(ask(bare)[0], "monitor.rows").outcome is Outcome.PASS
+    bare.project.train_data.unlink()
+    with pytest.raises(DataError, match="version 3 keeps no profile of its training rows"):
+        ask(bare, now=MORNING + DAY)
+
+
+def test_a_log_without_one_of_the_model_s_columns_compares_none_and_says_so(site):
+    inputs = tuple(column.name for column in site.bundle.manifest.inputs)
+    site.asked(calm(), drop=inputs)
+    verdict, _ = ask(site)
+    assert verdict.outcome is not Outcome.PASS
+    assert outcome(verdict, "drift.columns").outcome is Outcome.INCONCLUSIVE
+    assert "no column holds values on both sides" in outcome(verdict, "drift.columns").message

@@ -88,6 +88,21 @@ def test_calm_windows_ask_for_nothing(site, capsys):
     assert "retrain: pass" in capsys.readouterr().out
 
 
+def test_no_window_at_all_asks_for_nothing(site):
+    assert ask(site) == 0
+    assert verdict(site).subject["reasons"] == []
+    assert "0 of the 0 newest windows" in page(site)
+
+
+def test_windows_and_answers_from_the_future_hold_nothing_back_for_ever(site):
+    """A clock that was ahead: what it dated is asked about, and an answer counts once its time has come."""
+    windows(site, "drift", "drift", "drift")
+    ahead = Event(kind="declined", time=NOW + 40 * DAY, reasons=(Reason.PERFORMANCE,), by="a", words="w")
+    append_event(site.project.home, ahead)
+    assert ask(site) == 0
+    assert "held back" in page(site)
+
+
 def test_drift_of_three_windows_waits_for_a_person(site, capsys):
     windows(site, "drift", "drift", "drift")
     assert ask(site) == 3
