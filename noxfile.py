@@ -33,6 +33,7 @@ from tasks import (
     live,
     drift,
     drill,
+    simulate,
     project,
     lock,
 )

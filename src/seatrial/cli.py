@@ -49,6 +49,7 @@ COMMANDS = {
     "retrain": "ask whether to train again, and why; with --run, up to the gate",
     "drill": "game day: break a scratch endpoint on purpose, and see what is kept",
     "ci": "run a pipeline of the forge on this machine, step by step, in clean clones",
+    "simulate": "replay the sample through a scripted year, and see which alarms fire",
     "serve": "serve one bundle, without an endpoint around it",
 }
 

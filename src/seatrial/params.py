@@ -282,7 +282,7 @@ def _overlays(located: Located) -> dict[str, dict[str, Any]]:
 
 
 def _build(located: Located, environment: str, overlay: Mapping[str, Any]) -> Settings:
-    values = _merge(located.values, overlay)
+    values = merged(located.values, overlay)
     if "environment" in values:
         raise ParamsError(
             (f"{located.path.name}:{located.line(('environment',))}: environment: chosen by SEATRIAL_ENV or --env, not here",)
@@ -303,9 +303,10 @@ def _bare_date(values: Mapping[str, Any]) -> list[Problem]:
     return [(("data", "snapshot"), f'write it in quotes, "{found}": DVC cannot read a bare date')]
 
 
-def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """An overlay laid over values: mappings key by key, everything else as a whole."""
+    found = dict(base)
     for key, value in overlay.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
+        old = found.get(key)
+        found[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from seatrial.errors import DataError
+from seatrial.marked import replaced
 from seatrial.metrics import METRICS
 from seatrial.params import Gate
 from seatrial.selftest import Rate, against_prediction, as_good, broken_promises, curve_metrics, margin_rate
@@ -167,8 +167,4 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 def with_measured(page: str, measured: str) -> str:
     """The page with everything between its two marks replaced; DataError where it lacks them."""
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise DataError(f"docs/selftest.md has no place for the table: it lacks {END if start else START!r}", hint="put both marks back")
-    return f"{before}{START}\n\n{measured}\n{END}{after}"
+    return replaced(page, START, END, measured, place="docs/selftest.md")

@@ -26,6 +26,8 @@ from seatrial.retrain import Event, Reason
 from seatrial.verdict import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seatrial.adapters.registry import RegisteredVersion
     from seatrial.refit import Refit
     from seatrial.verdict import Verdict
@@ -58,7 +60,7 @@ def run(project: Project, options: argparse.Namespace) -> int:
         raise UsageError("--propose goes with --run, or alone")
     champion, now = champion_of(project), dt.datetime.now(dt.UTC)
     if options.request:
-        return _request(project, options.reason, now=now)
+        return request(project, options.reason, now=now)
     if options.decline:
         return _decline(project, champion, options.reason, now=now)
     if options.run:
@@ -108,7 +110,8 @@ def _decided(project: Project, champion: RegisteredVersion, *, now: dt.datetime,
     return verdict.outcome.exit_code
 
 
-def _request(project: Project, words: str, *, now: dt.datetime) -> int:
+def request(project: Project, words: str, *, now: dt.datetime) -> int:
+    """Note that a person asks for a training; 0."""
     from seatrial.retrain_events import append_event
     from seatrial.tools import who
 
@@ -140,22 +143,34 @@ def _run(project: Project, champion: RegisteredVersion, *, propose: bool = False
             if not reasons:
                 print("retrain: no training is asked for · metrics/retrain.json")
                 return 0
-            code = _train(project, champion, reasons, now=now, propose=propose)
+            code = train_for(project, champion, reasons, propose=propose)
             return _proposed(project, reasons) if propose and code == 0 else code
     except BlockingIOError:
         print("retrain: another training is under way; this one is not begun")
         return 3
 
 
-def _train(project: Project, champion: RegisteredVersion, reasons: tuple[Reason, ...], *, now: dt.datetime, propose: bool) -> int:
+def train_for(
+    project: Project,
+    champion: RegisteredVersion,
+    reasons: tuple[Reason, ...],
+    *,
+    propose: bool = False,
+    clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    steps: Callable[[Project], tuple[str, int]] | None = None,
+) -> int:
+    """Train for these reasons, up to the gate, and note begin and end; gives the last step's exit code.
+
+    `steps` does the work and gives the last step with its exit code; by default the sessions, one after the other.
+    """
     from seatrial.retrain_events import append_event
     from seatrial.tools import who
 
-    append_event(project.home, Event(kind="started", time=now, reasons=reasons, by=who(), data=_data(project)))
+    append_event(project.home, Event(kind="started", time=clock(), reasons=reasons, by=who(), data=_data(project)))
     print(f"retrain: begins, because of {', '.join(reasons)}", flush=True)
-    step, code = _steps(project, steps_of(project, propose=propose))
+    step, code = steps(project) if steps else _steps(project, steps_of(project, propose=propose))
     outcome = "passed" if code == 0 else f"{step} ended with {code}"
-    append_event(project.home, Event(kind="finished", time=dt.datetime.now(dt.UTC), reasons=reasons, by=who(), outcome=outcome))
+    append_event(project.home, Event(kind="finished", time=clock(), reasons=reasons, by=who(), outcome=outcome))
     print(f"retrain: {_passed(project, champion) if code == 0 else f'{outcome}; nothing goes live'}")
     return code
 

@@ -39,6 +39,7 @@ from seatrial.journal import journal_path, read_last
 from seatrial.plan import Plan
 from seatrial.project import Project
 from seatrial.rollout_state import Phase, State, exposure
+from seatrial.scratch import commands, free_port, plain_environment
 from seatrial.verdict import Check, Outcome, Verdict
 
 RATE = 100.0
@@ -127,8 +128,8 @@ class Rig:
         self.home = folder / "home"
         self.trigger = folder / "fault"
         self.registry = FileRegistry(folder)
-        self.env = {**_plain(project.env), "SEATRIAL_HOME": str(self.home)}
-        self._port = _free_port()
+        self.env = {**plain_environment(project.env), "SEATRIAL_HOME": str(self.home)}
+        self._port = free_port()
         self._stack = stack
         self._sections = {name: msgspec.to_builtins(getattr(project.settings, name)) for name in ("model", "data")}
         self._count = 0
@@ -366,7 +367,7 @@ class Rig:
     def processes(self) -> dict[int, str]:
         """Every process of this machine whose command names the scratch folder, without the rig's own."""
         own = {os.getpid(), os.getppid()}
-        return {pid: command for pid, command in _commands() if str(self.root) in command and pid not in own}
+        return {pid: command for pid, command in commands() if str(self.root) in command and pid not in own}
 
     def port_problem(self) -> str | None:
         """Why the port cannot be listened on, or None."""
@@ -405,34 +406,9 @@ def _copies(bundle: Bundle, folder: Path) -> tuple[str, ...]:
     return tuple(digests)
 
 
-def _plain(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would lead to the live endpoint or a shared registry."""
-    return {name: value for name, value in env.items() if not name.startswith(("SEATRIAL_", "MLFLOW_"))}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _end(process: subprocess.Popen[str]) -> None:
     """End a process that the rig started, by force where it does not listen."""
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)
         process.kill()
     process.wait()
-
-
-def _commands() -> Iterator[tuple[int, str]]:
-    """Process ids with their commands."""
-    proc = Path("/proc")
-    if not (proc / "self/cmdline").exists():
-        listed = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True).stdout
-        for line in listed.splitlines():
-            pid, _, command = line.strip().partition(" ")
-            yield int(pid), command
-        return
-    for folder in proc.glob("[0-9]*"):
-        with suppress(OSError):
-            yield int(folder.name), (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")

@@ -1,0 +1,1 @@
+"""A year in minutes: the sample replayed through time by a scripted story, through a scratch endpoint."""
