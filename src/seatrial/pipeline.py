@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from seatrial.errors import PipelineError
+from seatrial.errors import BusyError, PipelineError
+from seatrial.project import Project
 
 GRACE_S = 10.0
 
@@ -37,44 +39,55 @@ def has_remote(root: Path) -> bool:
     return False
 
 
-def run_dvc(root: Path, arguments: Sequence[str], env: Mapping[str, str]) -> None:
-    """Run one DVC command in its own process group; PipelineError where it fails, KeyboardInterrupt once it has stopped.
+def reproduce(project: Project, target: str = "dvc.yaml", *, force: bool = False, single: bool = False) -> None:
+    """Bring the stages of a pipeline file up to date, in a process group of their own that ends as a whole.
 
-    A stage outlives a `dvc repro` that is killed, and the next one would start a second trainer: so Ctrl-C is handed to the
-    whole group, and the group is killed where it does not stop.
+    `force` runs those too that did not change, `single` only the target's. Raises BusyError where another training is under
+    way, PipelineError where a stage fails or bytes and dvc.lock disagree afterwards, KeyboardInterrupt once all has stopped.
     """
-    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], cwd=root, env=dvc_environment(env), start_new_session=True)
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        _stop(process)
-        raise
-    except BaseException:
-        _stop(process)
-        raise
-    if code != 0:
-        raise PipelineError(
-            f"`dvc {' '.join(arguments)}` failed (exit {code}); what went wrong stands above",
-            hint="mend it and run the same session again: what was done is kept, what failed is not",
-        )
+    options = [*(["--force"] if force else []), *(["--single-item"] if single else []), target]
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as report:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "seatrial.reproduce", f"--parent={os.getpid()}", f"--report={writing}", *options],
+                cwd=project.root,
+                env=dvc_environment(project.env),
+                start_new_session=True,
+                pass_fds=(writing,),
+            )
+        finally:
+            os.close(writing)
+        try:
+            code = process.wait()
+        finally:
+            _stop(process)
+        if code:
+            raise _told(report.read(), code)
+
+
+def _told(report: bytes, code: int) -> PipelineError | BusyError:
+    """What the process wrote about its end; where it could not write anything, how it ended."""
+    if not report:
+        return PipelineError(f"`dvc repro` ended with {code} and said nothing", hint="was it killed? run the same session again")
+    told = json.loads(report)
+    return (BusyError if told["busy"] else PipelineError)(told["message"], hint=told["hint"])
 
 
 def dvc_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables for DVC: this environment's programs first, and no word to anybody outside."""
+    """The variables for DVC: this environment's programs first, stages in the same shell everywhere, no word to anybody outside."""
     path = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
-    return {**env, "PATH": path, "DVC_NO_ANALYTICS": "true", "SHELL": env.get("SHELL") or "/bin/sh"}
+    return {**env, "PATH": path, "DVC_NO_ANALYTICS": "true", "SHELL": "/bin/sh"}
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process, asking first, and whatever its group still holds: a stage outlives a DVC that is killed."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        try:
+        if process.poll() is not None:
+            break
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
-            break
-        except subprocess.TimeoutExpired:
-            continue
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # a stage that outlived its dvc
+        os.killpg(process.pid, signal.SIGKILL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from seatrial.adapters.data_repo import ADD_REMOTE, NO_REMOTE, DataRepo, Output
 from seatrial.adapters.store_errors import AGAIN, ask, sentence_for, told
@@ -63,27 +63,18 @@ def pull(project: Project, *, remote: str | None = None, everything: bool = Fals
     repo = _opened(project, remote)
     with repo.held():
         outputs = repo.outputs()
-        wanted = outputs if everything else needed(project, outputs, repo)
+        wanted = outputs if everything else repo.needed(results(project))
         left = tuple(output.path for output in outputs if output not in wanted)
         if repo.remote_name is None and not any(output.remote for output in wanted):
             return _without_remote(project, repo, wanted, left)
         return _pull(repo, wanted, left)
 
 
-def needed(project: Project, outputs: Sequence[Output], repo: DataRepo) -> tuple[Output, ...]:
-    """The outputs that are worth fetching."""
-    running = repo.running()
-    read = [
-        *repo.taken_by(running),
-        *(path.relative_to(project.root).as_posix() for path in (project.bundle, project.train_data, project.test_data)),
-        *([] if project.settings.data.raw.startswith(S3) else [project.settings.data.raw]),
-    ]
-    return tuple(output for output in outputs if output.made_by not in running and any(_overlap(output.path, path) for path in read))
-
-
-def _overlap(one: str, other: str) -> bool:
-    first, second = PurePosixPath(one), PurePosixPath(other)
-    return first == second or first in second.parents or second in first.parents
+def results(project: Project) -> tuple[str, ...]:
+    """What the sessions after `train` read, and the raw table: wanted whatever ran."""
+    raw = project.settings.data.raw
+    paths = [path.relative_to(project.root).as_posix() for path in (project.bundle, project.train_data, project.test_data)]
+    return tuple(paths if raw.startswith(S3) else [*paths, raw])
 
 
 def _without_remote(project: Project, repo: DataRepo, wanted: Sequence[Output], left: tuple[str, ...]) -> Pulled:
@@ -176,7 +167,7 @@ def _send(objects: Sequence[Stored], cache: Store, remote: Store, *, replace: bo
         after = ()
     if faults := (*after, *(() if replace else wrong)):
         raise PipelineError(
-            f"{remote.place} does not hold what was sent:\n{listed(faults)}",
+            f"{remote.place} holds objects that are not what their names promise:\n{listed(faults)}",
             hint="send it again from where it is whole: nox -s push -- --replace",
         )
     return len(going)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seatrial.adapters.leash import die_with_parent
 from seatrial.errors import DataError, SeatrialError
 from seatrial.files import locked
 from seatrial.project import Project
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
 def run_stage(stage: Callable[[Project], None]) -> None:
     """Run a stage and exit: 0, or 2 with one message.
 
-    DVC leaves a stage running when it is killed itself, and would start a second one beside it: so a stage holds a lock
-    of its own and refuses to be the second.
+    DVC leaves a stage running when it is killed itself, and would start a second one beside it: so a stage ends with the
+    process that started it, holds a lock of its own that names it, and refuses to be the second.
     """
+    if sys.platform == "linux":
+        die_with_parent()
     try:
         project = Project.find(Path.cwd(), environment="local")
-        with locked(project.home / "stage.lock", wait=False):
+        lock = project.home / "stage.lock"
+        with locked(lock, wait=False):
+            lock.write_text(f"{os.getpid()}\n")
             stage(project)
     except BlockingIOError:
         sys.exit("error: another stage of this project is still running; wait for it, or stop it")

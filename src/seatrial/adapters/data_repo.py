@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from seatrial.adapters.store_errors import told
@@ -91,7 +91,7 @@ class DataRepo:
 
     def _output(self, out: Any) -> Output:
         return Output(
-            path=self._named(out.fs_path),
+            path=self.named(out.fs_path),
             oid=out.hash_info.value,
             algorithm=out.hash_name,
             size=out.meta.size if out.meta else None,
@@ -99,36 +99,58 @@ class DataRepo:
             pushed=bool(out.can_push) and not out.stage.is_repo_import,
             imported=bool(out.stage.is_repo_import),
             source=not out.stage.cmd,
-            made_by=out.stage.addressing,
+            made_by=self._stage(out.stage),
         )
 
-    def _named(self, path: str) -> str:
+    def named(self, path: str) -> str:
+        """A path of DVC's, from the project's root."""
         return Path(path).relative_to(self.repo.root_dir).as_posix()
+
+    def stages(self, target: str = "dvc.yaml") -> tuple[Any, ...]:
+        """The stages of a pipeline file and of what they take, in the order in which `dvc repro` asks them."""
+        from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+        return tuple(plan_repro(get_active_graph(self.repo.index.graph), collect_stages(self.repo, [str(self.root / target)])))
 
     def running(self) -> tuple[str, ...]:
         """The stages that `dvc repro` would run, in its order: changed ones, and those that take what these make.
 
         Data that is not here changes nothing: only what is here is compared with what was recorded.
         """
-        from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+        from dvc.repo.reproduce import get_active_graph
 
         graph = get_active_graph(self.repo.index.graph)
         running: dict[Any, None] = {}
-        for stage in plan_repro(graph, collect_stages(self.repo, ["dvc.yaml"])):
+        for stage in self.stages():
             upstream = list(graph.successors(stage))
             if any(before in running for before in upstream) or stage.changed(True, upstream):
                 running[stage] = None
-        return tuple(stage.addressing for stage in running)
+        return tuple(map(self._stage, running))
+
+    def _stage(self, stage: Any) -> str:
+        """A stage's name in the root's dvc.yaml, else its file and name, wherever this is called from."""
+        file, name = self.named(stage.path), getattr(stage, "name", None)
+        if name is None:
+            return file
+        return str(name) if file == "dvc.yaml" else f"{file}:{name}"
 
     def taken_by(self, stages: Iterable[str]) -> tuple[str, ...]:
         """The paths that these stages take."""
         wanted = set(stages)
         return tuple(
-            self._named(dep.fs_path)
+            self.named(dep.fs_path)
             for stage in self.repo.index.stages
-            if stage.addressing in wanted
+            if self._stage(stage) in wanted
             for dep in stage.deps
             if dep.protocol == "local" and dep.is_in_repo
+        )
+
+    def needed(self, results: Sequence[str]) -> tuple[Output, ...]:
+        """The outputs that stages take which will run, and those at or below `results`; none that will be made again."""
+        running = self.running()
+        read = (*self.taken_by(running), *results)
+        return tuple(
+            output for output in self.outputs() if output.made_by not in running and any(overlap(output.path, path) for path in read)
         )
 
     def cache(self, output: Output) -> Store:
@@ -173,18 +195,18 @@ class DataRepo:
 
     def checkout(self, outputs: Sequence[Output]) -> None:
         """Put outputs from the cache where they belong; PipelineError where that would overwrite work that is nowhere else."""
-        from dvc.exceptions import CheckoutError, ConfirmRemoveError, DvcException
+        from dvc.exceptions import DvcException
 
+        if not outputs:
+            return  # DVC takes no names for all names
         try:
             self.repo.checkout(targets=[str(self.root / output.path) for output in outputs])
-        except ConfirmRemoveError as error:
-            raise PipelineError(
-                f"{_reason(error)}: its bytes are in no cache, and would be lost", hint="move it away, or take them: .venv/bin/dvc commit"
-            ) from None
-        except CheckoutError as error:
-            raise PipelineError(f"not checked out: {_reason(error)}", hint="see: .venv/bin/dvc status") from None
         except DvcException as error:
-            raise PipelineError(f"DVC could not check out: {_reason(error)}", hint="see: .venv/bin/dvc status") from None
+            reason = " ".join(str(error).replace(str(self.root) + "/", "").split())
+            raise PipelineError(
+                f"not put into the project's folder: {reason}",
+                hint="work of yours that is in no cache stays as it is: move it away, or keep it with .venv/bin/dvc commit",
+            ) from None
 
     def workspace_faults(self, outputs: Sequence[Output]) -> tuple[Fault, ...]:
         """The outputs whose bytes in the project's folder are not those that were recorded; every byte is read."""
@@ -207,13 +229,19 @@ class DataRepo:
                 self.repo.fetch(targets=[str(self.root / output.path) for output in outputs])
 
 
-def hash_of(repo: Any, path: Path, algorithm: str = "md5") -> str:
-    """The hash by which DVC would know a file or folder, from its bytes alone: DVC's memory of earlier hashes is not asked."""
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one lies in the other."""
+    first, second = PurePath(one), PurePath(other)
+    return first == second or first in second.parents or second in first.parents
+
+
+def hash_of(repo: Any, path: Path, algorithm: str = "md5", *, state: Any = None) -> str:
+    """The hash by which DVC would know a file or folder, from its bytes: DVC's memory of earlier ones is not asked, only `state`."""
     from dvc.fs import localfs
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.db import HashFileDB
 
-    odb = HashFileDB(localfs, str(path.parent), hash_name=algorithm)
+    odb = HashFileDB(localfs, str(path.parent), hash_name=algorithm, **({} if state is None else {"state": state}))
     _, _, found = build(odb, str(path), localfs, algorithm, dry_run=True, ignore=repo.dvcignore)
     return str(found.hash_info.value)
 

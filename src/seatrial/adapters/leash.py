@@ -28,7 +28,7 @@ def leashed(pid_file: Path, command: Sequence[str]) -> list[str]:
 def main(pid_file: str, *command: str) -> None:
     """Replace this process by `command`; exit 1 where the parent is not the process of `pid_file`."""
     if sys.platform == "linux":
-        _die_with_parent()
+        die_with_parent()
         if Path(pid_file).read_text().strip() != str(os.getppid()):
             sys.exit(f"leash: {pid_file} does not name my parent; not starting {command[0]}")
     _note_start(Path(pid_file).parent / "starts")
@@ -47,10 +47,11 @@ def _note_start(folder: Path) -> None:
             stream.write(f"{time.time():.0f} {os.getpid()}\n")
 
 
-def _die_with_parent() -> None:
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Ask the kernel for signal `number` when the parent ends; exits where that is refused."""
     import ctypes
 
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         sys.exit(f"leash: no parent-death signal: {os.strerror(ctypes.get_errno())}")
 
 

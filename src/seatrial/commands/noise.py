@@ -9,7 +9,7 @@ import argparse
 
 from seatrial.errors import PipelineError
 from seatrial.noise import Measured, read_noise
-from seatrial.pipeline import require_repository, run_dvc
+from seatrial.pipeline import reproduce, require_repository
 from seatrial.project import Project
 
 STAGE = "metrics/noise/dvc.yaml"
@@ -40,7 +40,7 @@ def noise(project: Project, *, force: bool = False) -> Measured:
     require_repository(project.root)
     if not (project.root / STAGE).is_file():
         raise PipelineError(f"there is no {STAGE}, which says how to train with other luck", hint="docs/gate.md shows one")
-    run_dvc(project.root, ["repro", *(["--force", "--single-item"] if force else []), STAGE], project.env)
+    reproduce(project, STAGE, force=force, single=force)
     measured = read_noise(project.noise)
     if measured is None:
         raise PipelineError(f"the stage of {STAGE} wrote no metrics/noise.json", hint="docs/gate.md shows what it holds")

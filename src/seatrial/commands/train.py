@@ -10,7 +10,7 @@ from seatrial.adapters.registry import registry_uri
 from seatrial.errors import PipelineError
 from seatrial.files import sha256_bytes
 from seatrial.handover import hand_over
-from seatrial.pipeline import require_repository, run_dvc
+from seatrial.pipeline import reproduce, require_repository
 from seatrial.project import Project
 
 
@@ -33,7 +33,7 @@ def train(project: Project, *, force: bool = False) -> str:
     """
     registry_uri(project)  # a mistake in params.yaml, or an address that may not be written to, is said before any work
     require_repository(project.root)
-    run_dvc(project.root, ["repro", *(["--force"] if force else [])], project.env)
+    reproduce(project, force=force)
     digest = manifest_digest(project)
     hand_over(project, digest)
     evaluation = read_evaluation(project)
