@@ -23,6 +23,7 @@ from tasks import (
     pull,
     validate,
     train,
+    rerun,
     diff,
     gate,
     review,

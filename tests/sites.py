@@ -30,7 +30,7 @@ monitor:
 TABLES = (
     "CREATE TABLE registered_model_aliases (name TEXT, alias TEXT, version INTEGER)",
     "CREATE TABLE model_version_tags (name TEXT, version INTEGER, key TEXT, value TEXT)",
-    "CREATE TABLE model_versions (name TEXT, version INTEGER, storage_location TEXT, run_id TEXT)",
+    "CREATE TABLE model_versions (name TEXT, version INTEGER, storage_location TEXT, run_id TEXT, current_stage TEXT)",
 )
 TRAINING = make_rows(1500, seed=1)
 
@@ -64,7 +64,7 @@ class Site:
             for statement in TABLES:
                 connection.execute(statement)
             connection.execute("INSERT INTO registered_model_aliases VALUES ('leavers', 'champion', 3)")
-            connection.execute("INSERT INTO model_versions VALUES ('leavers', 3, '', '')")
+            connection.execute("INSERT INTO model_versions VALUES ('leavers', 3, '', '', 'None')")
             connection.execute("INSERT INTO model_version_tags VALUES ('leavers', 3, 'seatrial.digest', ?)", (bundle.digest,))
         connection.close()
 

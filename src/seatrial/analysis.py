@@ -1,7 +1,8 @@
 """`model.skops`: the scikit-learn pipeline kept beside the ONNX for analysis, never loaded by a server.
 
 It is loaded by the model test suite alone, once its types were reviewed. skops names objects by their address in memory and
-stamps its archive with the clock. Here both are made regular, so that training twice gives the same bytes.
+stamps its archive with the clock, and scikit-learn notes how many processors the machine had. Here all three are made regular, so
+that training twice gives the same bytes, on another machine too.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from seatrial.manifest import ANALYSIS
 from seatrial.skops_checks import check_skops
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_THREADS = "n_threads"
+"""What scikit-learn found on the machine that trained; None stands for "as many as there are"."""
 _ARRAY = re.compile(r"^(\d+)(\.\w+)$")
 
 
 def dump_skops(model: Any) -> bytes:
-    """The model in skops' format, with names and times that depend on nothing but the model."""
+    """The model in skops' format, with names, times and numbers of threads that depend on nothing but the model."""
     import skops.io
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
@@ -77,6 +80,8 @@ def _renumbered(node: Any, numbers: _Numbers) -> Any:
     fresh = {key: _renumbered(value, numbers) for key, value in node.items() if key != "__id__"}
     if isinstance(fresh.get("file"), str):
         fresh["file"] = numbers.file(fresh["file"])
+    if isinstance(fresh.get(_THREADS), dict) and "content" in fresh[_THREADS]:
+        fresh[_THREADS]["content"] = "null"
     if "__id__" in node:
         scalar = node.get("__loader__") == "JsonNode"
         fresh["__id__"] = numbers.fresh() if scalar else numbers.shared(node["__id__"])

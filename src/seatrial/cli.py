@@ -24,6 +24,7 @@ COMMANDS = {
     "diff": "compare metrics, params and plots with the merge base",
     "gate": "test the challenger: floors, champion, fairness, behaviour, latency; register it if it passes",
     "review": "write the comment of a pull request: verdicts, metrics, params, data and contract against the merge base",
+    "rerun": "repeat a recorded run in a clean clone of its commit, and compare",
     "noise": "train with other luck, and show by how much each metric moves",
     "push": "send to DVC's remote what it lacks, and read every object back",
     "verify": "ask whether everything is reproduced and pushed",

@@ -114,16 +114,6 @@ def test_deploy_refuses_a_bundle_with_a_changed_byte(project):
     assert "model.onnx" in output
 
 
-def test_training_twice_logs_one_run_and_gives_one_digest(project):
-    project.run("contract", "infer")
-    digests = []
-    for arguments in ([], ["--force"]):
-        project.run("train", *arguments)
-        digests.append((project.root / "artifacts/model/manifest.json").read_bytes())
-    assert digests[0] == digests[1]
-    assert "logged before" in project.run("train")
-
-
 def test_without_git_train_says_what_to_do(tmp_path):
     project = SmallProject(tmp_path / "loans", git=False)
     project.run("contract", "infer")

@@ -24,6 +24,13 @@ def test_equal_models_give_equal_bytes():
     assert dump_skops(_fitted()[0]) == dump_skops(_fitted()[0])
 
 
+def test_the_number_of_processors_of_the_machine_that_trained_is_left_out():
+    model, _ = _fitted()
+    for threads in (1, 64):
+        model[-1]._bin_mapper.n_threads = threads
+        assert dump_skops(model) == dump_skops(_fitted()[0])
+
+
 def test_different_models_give_different_bytes():
     assert dump_skops(_fitted()[0]) != dump_skops(_fitted(seed=1)[0])
 

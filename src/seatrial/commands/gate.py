@@ -24,6 +24,7 @@ from seatrial.handover import hand_over, refuse_other_bytes
 from seatrial.looks import Look, append_look, look_number, read_looks
 from seatrial.project import Project
 from seatrial.report import print_verdict
+from seatrial.run_manifest import record_run
 from seatrial.tools import who
 from seatrial.verdict import Check, Outcome, Verdict
 
@@ -39,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(project: Project, options: argparse.Namespace) -> int:
     """Judge the bundle in `artifacts/model`; the exit code is the verdict's."""
     verdict, recorded = gate(project, again=options.again)
+    record_run(project, verdict)
     print_verdict(verdict, title="gate", path="metrics/gate.json", recorded=recorded)
     return verdict.outcome.exit_code
 

@@ -12,6 +12,7 @@ from seatrial.files import sha256_bytes
 from seatrial.handover import hand_over
 from seatrial.pipeline import reproduce, require_repository
 from seatrial.project import Project
+from seatrial.run_manifest import record_run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def train(project: Project, *, force: bool = False) -> str:
     reproduce(project, force=force)
     digest = manifest_digest(project)
     hand_over(project, digest)
+    record_run(project)
     evaluation = read_evaluation(project)
     logged = _log(project, digest, evaluation)
     primary = project.settings.model.primary
