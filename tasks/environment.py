@@ -73,9 +73,17 @@ def _python() -> Path:
 
 
 def _variables() -> dict[str, str | None]:
-    """The environment's programs first; DVC runs its stages in $SHELL; and Python may keep what it compiled."""
-    path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
-    return {"PATH": path, "VIRTUAL_ENV": str(VENV), "SHELL": os.environ.get("SHELL") or "/bin/sh", "PYTHONDONTWRITEBYTECODE": None}
+    """The environment's programs first; DVC runs its stages in $SHELL; Python may keep what it compiled; and who it is that asks.
+
+    A command of Seatrial ends when the process SEATRIAL_PARENT does: nox that is cancelled by SIGTERM does not end its child.
+    """
+    return {
+        "PATH": os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)]),
+        "VIRTUAL_ENV": str(VENV),
+        "SHELL": os.environ.get("SHELL") or "/bin/sh",
+        "PYTHONDONTWRITEBYTECODE": None,
+        "SEATRIAL_PARENT": str(os.getpid()),
+    }
 
 
 def find_uv(session: nox.Session) -> str:

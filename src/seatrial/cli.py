@@ -54,11 +54,14 @@ COMMANDS = {
     "serve": "serve one bundle, without an endpoint around it",
 }
 
+PARENT = "SEATRIAL_PARENT"
+
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit: 0 pass, 1 fail, 2 error, 3 inconclusive or held, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        _follow(os.environ.pop(PARENT, None))
         code = _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on from here")
@@ -88,6 +91,20 @@ def main(argv: list[str] | None = None) -> None:
 def _interrupt(*_: object) -> None:
     """A CI job that is cancelled ends a command as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def _follow(parent: str | None) -> None:
+    """End as by SIGTERM once nox dies: killed, it would leave the command running (Linux; elsewhere the command goes on).
+
+    `parent` is the process id that started the command, by its own word.
+    """
+    if sys.platform != "linux" or not (parent or "").isdigit() or int(parent or 0) != os.getppid():
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(parent or 0):  # it died just before
+        _interrupt()
 
 
 def _say(text: str) -> None:
