@@ -132,27 +132,29 @@ def _clone(project: Project, commit: str, folder: Path) -> Project:
 
 
 def _train(project: Project, clone: Project) -> None:
-    from seatrial.pipeline import run_dvc
+    from seatrial.pipeline import reproduce
 
     if not clone.raw.exists():
         _fetch_data(project, clone)
-    run_dvc(clone.root, ["repro", "--quiet", "--force"], clone.env)
+    reproduce(clone, force=True)
 
 
 def _fetch_data(project: Project, clone: Project) -> None:
     """The raw table from the project's cache, else from DVC's remote."""
-    from seatrial.pipeline import dvc_environment, run_dvc
-
     raw = clone.settings.data.raw
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    cache = subprocess.run(
-        command, cwd=project.root, env=dvc_environment(project.env), capture_output=True, text=True, check=True
-    ).stdout.strip()
     try:
-        run_dvc(clone.root, ["cache", "dir", "--quiet", "--local", str((project.root / cache).absolute())], clone.env)
-        run_dvc(clone.root, ["pull", "--quiet", raw], clone.env)
-    except PipelineError:
+        cache = _dvc(project, "cache", "dir")
+        _dvc(clone, "cache", "dir", "--quiet", "--local", str((project.root / cache).absolute()))
+        _dvc(clone, "pull", "--quiet", raw)
+    except subprocess.CalledProcessError:
         raise PipelineError(f"{raw} is neither in git, nor in DVC's cache or remote", hint="fetch it here first: nox -s pull") from None
+
+
+def _dvc(project: Project, *arguments: str) -> str:
+    from seatrial.pipeline import dvc_environment
+
+    command, env = [sys.executable, "-m", "dvc", *arguments], dvc_environment(project.env)
+    return subprocess.run(command, cwd=project.root, env=env, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _seed(project: Project, clone: Project, gate: Verdict) -> None:
