@@ -19,7 +19,7 @@ def dependencies():
                     yield pytest.param(path, dependency["md5"], id=f"{stage}-{dependency['path']}")
 
 
-@pytest.mark.parametrize(("path", "md5"), dependencies())
+@pytest.mark.parametrize(("path", "md5"), list(dependencies()))
 def test_the_lock_is_about_the_source_that_is_committed(path, md5):
     assert hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == md5, "run: nox -s train noise, and commit the locks"
 
