@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial import contract_diff
+from seatrial.base_files import base_files
 from seatrial.bundle import read_digest
 from seatrial.contract import load_contract
 from seatrial.diff import Comparison, compare
-from seatrial.dvc_lock import Locked, cache_of, cached_files, read_lock
+from seatrial.dvc_lock import Locked, read_lock
 from seatrial.errors import BundleError, DataError, SeatrialError, VerdictError
 from seatrial.files import sha256_bytes
 from seatrial.flips import Flips, flips_between
@@ -90,7 +91,7 @@ def gather(project: Project, wanted: str | None = None) -> Facts:
     with ThreadPoolExecutor(1) as beside:
         asked = beside.submit(compare, project.root, base, project.env, plots=False)
         sides = _sides(project, base)
-        rescored = _rescored(project, sides, notes.append)
+        rescored = _rescored(project, base, sides, notes.append)
         contract = _contract_changes(project, base, troubles.append)
         notes += _moved_on(project, base)
         comparison = asked.result()
@@ -138,7 +139,7 @@ def _sides(project: Project, base: Base) -> Sides:
     return Sides(base=read_lock(file_at(project.root, base.commit, "dvc.lock") or b""), now=read_lock(now))
 
 
-def _rescored(project: Project, sides: Sides, say: Say) -> Rescored | None:
+def _rescored(project: Project, base: Base, sides: Sides, say: Say) -> Rescored | None:
     """Both models on the same rows, where the base's can be had and is another one."""
     place = project.bundle.relative_to(project.root).as_posix()
     old, new = sides.base.get(place), sides.now.get(place)
@@ -150,12 +151,10 @@ def _rescored(project: Project, sides: Sides, say: Say) -> Rescored | None:
     from seatrial.rescored import bundle_from, rescore
 
     try:
-        return rescore(project, bundle_from(cached_files(cache_of(project.root), old)))
+        return rescore(project, bundle_from(base_files(project.root, project.env, commit=base.commit, path=place, locked=old)))
     except SeatrialError as error:
-        say(
-            f"Without intervals: the base's model cannot be asked ({error.message}). They come with it: "
-            f"dvc fetch in a checkout of the base, or a cache of DVC that both share."
-        )
+        remedy = "nox -s push where the base was trained, or let both share DVC's cache"
+        say(f"Without intervals: the base's model cannot be asked ({error.message}). What to do: {remedy}")
         return None
 
 
