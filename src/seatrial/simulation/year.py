@@ -163,7 +163,7 @@ class Year:
         reasons = tuple(verdict.subject["reasons"])
         if not reasons:
             return None
-        self._say(f"month ends: a training is asked for because of {', '.join(reasons)}, on what is known by then")
+        self._say(f"a training is asked for because of {', '.join(reasons)}, on what is known by then")
         training = Training(reasons=reasons, words="", helps=None if refit is None else refit.helps)
         step, done = self._train(champion, reasons, now)
         if done.code != 0:
