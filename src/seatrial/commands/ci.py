@@ -50,8 +50,8 @@ def run(project: Project, options: argparse.Namespace) -> int:
 
     root = Path(git(project.root, "rev-parse", "--show-toplevel") or project.root)
     if options.file is None:
-        print("\n".join(["ci: name one of:", *(f"  {name}" for name in _known(root))]))
-        return 2
+        print("\n".join(["ci: there are these pipelines; name one:", *(f"  {name}" for name in _known(root))]))
+        return 0
     variables, inputs = _pairs(options.var, "--var"), _pairs(options.input, "--input")
     source = describe(root, actor=who(), event=options.event, variables=variables, inputs=inputs)
     pipeline = read(root, options.file, source)

@@ -193,10 +193,15 @@ def test_an_interrupted_run_leaves_no_process_and_no_clone(repository):
     assert list(run.iterdir()) == []
 
 
+def test_without_a_name_the_pipelines_are_listed(repository, monkeypatch, capfd):
+    code, text = ci(repository, monkeypatch, capfd)
+    assert code == 0
+    assert [line.strip() for line in text.splitlines()[1:]] == ["deploy.yml", "wait.yml", ".gitlab-ci.yml"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ".gitlab-ci.yml"),
         (["deplay.yml"], "did you mean"),
         (["deploy.yml", "--job", "nobody"], "has no job 'nobody'"),
         (["deploy.yml", "--var", "x"], "no NAME=VALUE"),
