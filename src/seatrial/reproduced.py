@@ -135,7 +135,7 @@ def check(repo: DataRepo, target: str, *, start: Start, ran: bool) -> None:
             f"{', '.join(moved)} changed while a stage ran that takes it, so what came out is from neither the old bytes nor the new ones",
             hint="dvc.lock is as it was before; train again: nox -s train",
         )
-    if faults := _faults(repo, recorded(repo, stages)):
+    if faults := faults_of(repo, recorded(repo, stages)):
         raise PipelineError(f"bytes differ from what dvc.lock says:\n{listed(faults)}", hint=_mend(repo, faults))
 
 
@@ -204,7 +204,7 @@ def _forget(repo: DataRepo, start: Start) -> None:
     _drop_empty(runs)
 
 
-def _faults(repo: DataRepo, items: Sequence[Recorded]) -> tuple[Fault, ...]:
+def faults_of(repo: DataRepo, items: Sequence[Recorded]) -> tuple[Fault, ...]:
     """What is here and has other bytes; what is not here is no fault.
 
     All is read where it is at most ALWAYS_BYTES; of more, files that have the inode, size and both times (the time of change

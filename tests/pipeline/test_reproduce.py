@@ -10,6 +10,8 @@ import threading
 import psutil
 import pytest
 
+from seatrial import reproduced
+from seatrial.adapters.data_repo import DataRepo
 from seatrial.errors import BusyError, PipelineError
 from seatrial.pipeline import reproduce
 from tests.dvc_projects import begun, commit, dvc, git, make_project, wait_for
@@ -162,6 +164,23 @@ def test_a_changed_byte_that_dvc_does_not_see_is_found_and_what_is_said_mends_it
     reproduce(project)
     assert agrees(project)
     assert "up to date" in dvc(project, "status")
+
+
+def test_of_large_outputs_a_file_whose_time_was_set_back_is_read_again(project, monkeypatch):
+    monkeypatch.setattr(reproduced, "ALWAYS_BYTES", 0)
+    repo = DataRepo(project.root)
+    model = project.root / "artifacts/model/model.bin"
+    whole, known = model.read_bytes(), model.stat()
+    with repo.held():
+        items = reproduced.recorded(repo, repo.stages())
+        assert {"artifacts/model", "metrics/evaluation.json", "data/raw.csv", "train.py"} <= {item.path for item in items}
+        assert reproduced.faults_of(repo, items) == ()
+        model.chmod(0o644)
+        model.write_bytes(b"z" + whole[1:])
+        os.utime(model, ns=(known.st_atime_ns, known.st_mtime_ns))
+        assert [fault.stored.name for fault in reproduced.faults_of(repo, items)] == ["artifacts/model"]
+        model.write_bytes(whole)
+        assert reproduced.faults_of(repo, items) == ()
 
 
 def test_a_failing_stage_is_named_keeps_the_lock_and_shows_git_no_output(project):
