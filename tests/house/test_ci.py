@@ -90,6 +90,13 @@ def test_a_job_on_a_machine_of_ours_stands_behind_an_environment():
     assert all(job["environment"] in ("production", "monitoring") for _, job in hosted)
 
 
+def test_a_warning_is_only_silenced_about_a_machine_of_ours():
+    silenced = [line for path in WORKFLOWS.glob("*.yml") for line in path.read_text().splitlines() if "zizmor: ignore" in line]
+    assert silenced
+    for line in silenced:
+        assert re.search(r"runs-on: .*self-hosted.* # zizmor: ignore\[self-hosted-runner\] \w+", line)
+
+
 def test_an_identity_is_asked_for_only_where_a_role_is_taken():
     for name, job in jobs():
         takes = any("configure-aws-credentials" in step.get("uses", "") for step in job["steps"])
