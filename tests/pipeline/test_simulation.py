@@ -27,8 +27,8 @@ chapters:
     may: {drift.prediction: [1, 2]}
   - name: broken wire
     months: [2]
-    words: Half of the debts do not arrive.
-    wire: [{column: debt, missing: true, share: 0.5}]
+    words: Half of the incomes do not arrive, and a debt here and there, without which the model cannot answer.
+    wire: [{column: income, missing: true, share: 0.5}, {column: debt, missing: true, share: 0.05}]
     fires: {drift.missing: [2]}
     may: {drift.columns: [2], monitor.performance.roc_auc: [2], monitor.performance.log_loss: [2]}
 acts:
@@ -63,16 +63,19 @@ def test_two_months_go_through_a_scratch_endpoint_and_leave_the_project_alone(pr
     first, second = found["months"]
     assert found["simulation"] is True
     assert first["failed"] == second["failed"] == 0
-    assert first["rows"] == second["rows"] == 400
+    assert (first["rows"], first["refused"]) == (400, 0)
+    assert second["rows"] + second["refused"] == 400
+    assert 5 < second["refused"] < 40
     assert set(first["alarms"]) == {"monitor.unseen", "drift.columns"}
     assert "boat" not in json.dumps(second["alarms"])
-    assert "debt" in second["alarms"]["drift.missing"]
+    assert "income" in second["alarms"]["drift.missing"]
     assert first["training"]["reasons"] == ["request"]
     assert first["training"]["words"].startswith("validate ended with 1: validate: fail")
     assert first["then"]["low"] < first["then"]["value"] < first["then"]["high"]
     assert first["later"] is not None
     assert "Simulation" in (project.root / "reports/simulate.html").read_text()
-    assert not [name for name in (".seatrial", "mlflow.db", "artifacts", "dvc.lock") if (project.root / name).exists()]
+    assert not [name for name in ("mlflow.db", "artifacts", "dvc.lock") if (project.root / name).exists()]
+    assert [path.name for path in (project.root / ".seatrial").iterdir()] == ["summaries"]  # of `contract infer`
     assert set(left_behind()) <= before
 
 

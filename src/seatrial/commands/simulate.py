@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ from seatrial.files import pretty_json, write_atomic
 from seatrial.project import Project
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from seatrial.contract import Contract
     from seatrial.simulation.report import Simulated
     from seatrial.simulation.story import Told
 
@@ -83,7 +88,6 @@ def simulate(project: Project, told: Told, months: int) -> Simulated:
     from seatrial.simulation.story import check_story
     from seatrial.simulation.world import deal
     from seatrial.simulation.year import Year
-    from seatrial.tables import read_typed
 
     settings, values = simulated_settings(project, told)
     if project.settings.data.id is None:
@@ -91,12 +95,20 @@ def simulate(project: Project, told: Told, months: int) -> Simulated:
     contract = load_contract(project.contract)
     check_roles(contract, project.settings.data)
     check_story(told, contract, settings)
-    frame = read_typed(project, contract).drop_nulls(project.settings.data.target)
-    dealt = deal(frame, told.story)
+    dealt = deal(_sample(project, contract), told.story)
     out = sys.stdout  # what the commands print meanwhile goes elsewhere
     with site(project, values) as made:
         year = Year(made, told.story, dealt, say=lambda words: print(f"simulate: {words}", file=out, flush=True))
         return Simulated(story=told.story, settings=settings, year=year.run(months))
+
+
+def _sample(project: Project, contract: Contract) -> pl.DataFrame:
+    """The rows with a target; what reading them notes about files stays out of the project's state."""
+    from seatrial.tables import read_typed
+
+    with tempfile.TemporaryDirectory() as scratch:
+        apart = replace(project, env={**project.env, "SEATRIAL_HOME": scratch})
+        return read_typed(apart, contract).drop_nulls(project.settings.data.target)
 
 
 def write_docs(root: Path, found: Simulated) -> None:

@@ -37,6 +37,8 @@ class Training:
 class Seen:
     """What one month showed at its end: its window, the version that answered, alarms that are open, with their words.
 
+    Of the rows that were sent, `rows` were answered, `refused` as bad ones (4xx), and `failed` without that being their fault.
+
     `then` is the primary metric by the outcomes that were known then, `later` by those that had come by the end of the simulation,
     `guess` its estimate without outcomes; `coverage` is the share of outcomes known then.
     """
@@ -47,6 +49,7 @@ class Seen:
     version: int
     rows: int
     failed: int = 0
+    refused: int = 0
     alarms: Mapping[str, str] = field(default_factory=dict)
     then: Interval | None = None
     later: Interval | None = None
@@ -97,7 +100,7 @@ def _problems(story: Story, seen: Seen, names: Sequence[str]) -> Iterator[str]:
         if found is Mark.FALSE:
             yield f"month {seen.month}: {name} had to stay quiet and fired{_why(seen, name)}"
     if seen.failed:
-        yield f"month {seen.month}: {seen.failed} requests had no 2xx"
+        yield f"month {seen.month}: {seen.failed} requests failed"
 
 
 def _why(seen: Seen, name: str) -> str:

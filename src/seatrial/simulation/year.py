@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from seatrial.alerts import read_alerts
 from seatrial.errors import PipelineError
 from seatrial.live_performance import Interval
-from seatrial.replay import replay
+from seatrial.replay import ReplayResult, replay
 from seatrial.retrain import Reason
 from seatrial.simulation.judge import Seen, Training
 from seatrial.simulation.moved import keep_requests, keep_rows, logged, requested, times_in
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 RATE = 150.0
 AFTER = dt.timedelta(hours=1)
 ACCESS_LOG = "endpoint/logs/access.log"
-STEPS = ("validate", "train", "gate")
 
 Say = Callable[[str], None]
 
@@ -91,16 +90,16 @@ class Year:
         champion = champion_of(self._site.desk)
         bundle = bundle_of(self._site.desk, champion)
         month = live(self._dealt.months[number - 1], self._story, number, self._data.target)
-        failed = self._ask(month, bundle, window)
+        result = self._ask(month, bundle, window)
         self._come_true(month, number, window)
         self._deliver(bundle, now)
         record = self._monitored(now)
         self._request(self._story.acts_in(number), now)
         training = self._retrain(champion, now)
-        return self._seen(number, window, champion, record, failed, training)
+        return self._seen(number, window, champion, record, result, training)
 
-    def _ask(self, month: Month, bundle: Bundle, window: Window) -> int:
-        """Send a month's rows through the endpoint's port; gives how many had no 2xx."""
+    def _ask(self, month: Month, bundle: Bundle, window: Window) -> ReplayResult:
+        """Send a month's rows through the endpoint's port, and take what was logged about them to the desk."""
         began = dt.datetime.now(dt.UTC)
         url = f"{self._site.live.settings.rollout.url}/invocations"
         rows = month.asked.to_dicts()
@@ -110,7 +109,7 @@ class Year:
         keep_rows(self._site.desk.home / "log", answered, bundle.manifest, ids, window)
         requests = requested(self._site.live.home / ACCESS_LOG, since=began, requests=result.sent)
         keep_requests(self._site.desk.home / ACCESS_LOG, requests, window)
-        return result.failed
+        return result
 
     def _come_true(self, month: Month, number: int, window: Window) -> None:
         """Note what comes true of a month's rows, and when it becomes known: half to one and a half times the story's delay later."""
@@ -184,7 +183,7 @@ class Year:
 
     def _train(self, champion: RegisteredVersion, reasons: tuple[str, ...], now: dt.datetime) -> tuple[str, Step]:
         """The steps of `retrain --run` on a table with every row whose outcome is known."""
-        from seatrial.commands.retrain import train_for
+        from seatrial.commands.retrain import STEPS, train_for
 
         self._site.write_table(self.known_rows())
         ran: list[tuple[str, Step]] = []
@@ -208,8 +207,9 @@ class Year:
         return pl.concat([self._dealt.history, known])
 
     def _seen(
-        self, number: int, window: Window, champion: RegisteredVersion, record: Record, failed: int, training: Training | None
+        self, number: int, window: Window, champion: RegisteredVersion, record: Record, result: ReplayResult, training: Training | None
     ) -> Seen:
+        refused = sum(count for status, count in result.statuses.items() if status.startswith("4"))
         primary = self._site.desk.settings.model.primary
         alarms = {name: one.message for name, one in read_alerts(self._site.desk.home / "alerts.json").items()}
         return Seen(
@@ -218,7 +218,8 @@ class Year:
             since=f"{window.since:%Y-%m-%d}",
             version=champion.version,
             rows=int(record.value("rows") or 0),
-            failed=failed,
+            failed=result.failed - refused,
+            refused=refused,
             alarms=alarms,
             then=interval_of(record, "metric", primary),
             guess=interval_of(record, "estimate", primary),
@@ -259,4 +260,5 @@ def told(seen: Seen, months: int) -> str:
     """One month as a line."""
     alarms = ", ".join(sorted(seen.alarms)) or "all quiet"
     asked = "" if seen.training is None else f"; training ({', '.join(seen.training.reasons)}): {seen.training.words}"
-    return f"month {seen.month} of {months} ({seen.since}): {seen.rows} rows by version {seen.version}; {alarms}{asked}"
+    rows = f"{seen.rows} rows by version {seen.version}{f', {seen.refused} refused as bad' if seen.refused else ''}"
+    return f"month {seen.month} of {months} ({seen.since}): {rows}; {alarms}{asked}"

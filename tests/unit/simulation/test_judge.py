@@ -34,7 +34,8 @@ def test_a_year_as_the_story_says_has_no_problem(story):
             seen(3, "drift.columns", training=TRAINED),
             ("month 3: release had to stay quiet and fired: version 2 passed the gate and is live",),
         ),
-        (seen(1, failed=2), ("month 1: 2 requests had no 2xx",)),
+        (seen(1, failed=2, refused=3), ("month 1: 2 requests failed",)),
+        (seen(1, refused=3), ()),
     ],
 )
 def test_what_is_not_as_the_story_says_is_named(story, month, expected):
