@@ -34,7 +34,7 @@ def sentence_for(error: BaseException, place: str) -> PipelineError | None:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     code = _code(error)
     if getattr(error, "errno", None) == errno.ENOSPC:
-        return PipelineError(f"the disk is full ({reason})", hint="make room: .venv/bin/dvc gc --workspace, or remove files; " + AGAIN)
+        return PipelineError(f"the disk is full ({reason})", hint="make room (DVC keeps its cache in .dvc/cache); " + AGAIN)
     if code == "NoSuchBucket" or "bucket does not exist" in reason:
         return PipelineError(f"{place}: there is no such bucket ({reason})", hint="create it, or mend the url: .venv/bin/dvc remote list")
     if isinstance(error, PermissionError) or code in REFUSED or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
