@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -105,3 +106,9 @@ def test_a_command_loads_nothing_heavy_before_it_has_work_to_do(command):
 
 def test_the_fence_sees_a_heavy_library():
     assert loaded_by("import numpy") == ["numpy"]
+
+
+def test_what_scores_leaves_no_file_of_its_makers_telemetry(tmp_path):
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "import seatrial, onnxruntime"], env=env, check=True)
+    assert list(tmp_path.iterdir()) == []
