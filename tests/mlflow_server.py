@@ -20,7 +20,7 @@ import pytest
 
 from tests.stores import s3_server
 
-ADMIN, PASSWORD = "admin", "a long password of the tests"
+ADMIN, PASSWORD = "admin", "a-long-password-of-the-tests"
 QUIET = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "shared_buffers=32MB")
 AUTH = "[mlflow]\ndefault_permission = READ\nadmin_username = {user}\ndatabase_uri = {store}\nauth_cache_ttl_seconds = 600\n"
 AUTH += "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"

@@ -42,5 +42,7 @@ def test_when_nox_is_killed_its_command_ends_too(tmp_path, number):
     (command,) = psutil.Process(nox.pid).children()
     nox.send_signal(number)
     assert nox.wait(20) == -number
-    gone, _ = psutil.wait_procs([command], timeout=20)
+    gone, alive = psutil.wait_procs([command], timeout=20)
+    for left in alive:
+        left.kill()
     assert gone == [command]

@@ -179,10 +179,10 @@ def get(uri: str, path: str, query: Mapping[str, str]) -> bytes:
 def _credentials(parts: urllib.parse.SplitResult) -> dict[str, str]:
     import os
 
-    user = parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME")
+    user = urllib.parse.unquote(parts.username or "") or os.environ.get("MLFLOW_TRACKING_USERNAME")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     if user:
-        password = parts.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+        password = urllib.parse.unquote(parts.password or "") or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
         return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
     return {"Authorization": f"Bearer {token}"} if token else {}
 
