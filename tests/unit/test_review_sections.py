@@ -15,7 +15,7 @@ from seatrial.params import Data, Model, Settings
 from seatrial.profile import ColumnProfile, Profile
 from seatrial.rescored import Rescored, SliceMove
 from seatrial.review_facts import Facts, Sides
-from seatrial.review_page import review_page
+from seatrial.review_page import html_of, review_page
 from seatrial.review_sections import foot, head, outcome_of, sections
 from seatrial.verdict import Check, Outcome, Verdict
 
@@ -197,6 +197,10 @@ def test_the_page_holds_the_same_words_and_no_html_of_theirs():
     assert '<span class="tag fail">●</span>' in html
     assert "reports/gate.html" in html
     assert "🔴" not in html
+
+
+def test_html_in_the_page_s_markdown_is_text_but_for_small_print():
+    assert html_of("<b>x</b> <sub>y</sub>") == "<p>&lt;b&gt;x&lt;/b&gt; <sub>y</sub></p>\n"
 
 
 @pytest.mark.parametrize(

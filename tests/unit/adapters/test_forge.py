@@ -100,6 +100,7 @@ class Notes(BaseHTTPRequestHandler):
         lab, parts = self.server.lab, urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
+        lab.asked.append(parts.path)
         if lab.redirects:
             return self._send(302, {}, {"Location": lab.redirects})
         if self.headers.get("PRIVATE-TOKEN") != "secret":
@@ -146,7 +147,7 @@ class Lab:
     """GitLab: a server of its own on a free port, one note a page."""
 
     def __init__(self, folder):
-        self.folder, self.notes, self.redirects, self.token = folder, [], None, "secret"
+        self.folder, self.notes, self.redirects, self.token, self.asked = folder, [], None, "secret", []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Notes)
         self.server.lab = self
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
@@ -282,6 +283,7 @@ def test_a_redirect_does_not_take_the_token_elsewhere(lab):
     lab.redirects = f"{lab.address}/elsewhere"
     with pytest.raises(PipelineError, match="answered 302"):
         post(lab.forge, "12", TEXT, marker=MARKER)
+    assert "/elsewhere" not in lab.asked
 
 
 def test_a_gitlab_that_does_not_answer_is_said(tmp_path):
