@@ -11,14 +11,14 @@ from seatrial.verdict import Check, Outcome, Verdict
 
 SIGNS = {Outcome.PASS: "🟢", Outcome.INCONCLUSIVE: "🟡", Outcome.ERROR: "🟠", Outcome.FAIL: "🔴"}
 KINDS = ("floor", "ceiling", "champion", "anchor")
-MOST = 20
+MOST = 12
 SHORT = 300
 
 
 def blocking(verdict: Verdict | None) -> Section | None:
     """What keeps the gate shut."""
     found = [] if verdict is None else [check for check in verdict.worst_first() if check.blocks]
-    return Section(title="What the gate did not pass", body=_checks(found, 600)) if found else None
+    return Section(title="What the gate did not pass", body=_checks(found)) if found else None
 
 
 def limits(verdict: Verdict | None) -> Section | None:
@@ -41,7 +41,7 @@ def _title(kind: str) -> str:
 
 
 def _limit(kind: str, check: Check | None) -> str:
-    """What was seen and what is acceptable: `🟢 0.857 ≥ 0.8`, `🟢 +0.005 ≥ -0.02`."""
+    """What was seen and what is acceptable: `🟢 0.857, at least 0.8`, `🟢 +0.005, at least -0.02`."""
     if check is None:
         return ""
     sign, observed, limit = SIGNS[check.outcome], check.observed, check.limit
@@ -49,7 +49,8 @@ def _limit(kind: str, check: Check | None) -> str:
         return f"{sign} {check.outcome.value}"
     at_least = kind == "floor" or (kind in ("champion", "anchor") and limit <= 0)
     value = f"{observed:+.3f}" if kind in ("champion", "anchor") else f"{observed:.3f}"
-    return f"{sign} {value} {'≥' if at_least else '≤'} {limit:g}{' (advisory)' if check.advisory else ''}".replace(" ", "\u00a0")
+    words = f"{sign} {value}, {'at least' if at_least else 'at most'} {limit:g}{' (advisory)' if check.advisory else ''}"
+    return words.replace(" ", "\u00a0")
 
 
 def advisory(verdict: Verdict | None) -> Section | None:
@@ -58,18 +59,17 @@ def advisory(verdict: Verdict | None) -> Section | None:
     if not checks:
         return None
     title = f"Advisory: {len(checks)} finding{'s' * (len(checks) > 1)} of the gate"
-    return Section(title=title, body=_checks(checks, SHORT), quiet=True)
+    return Section(title=title, body=_checks(checks), quiet=True)
 
 
-def _checks(checks: Sequence[Check], longest: int) -> str:
-    rows = [
-        (f"{SIGNS[one.outcome]}\u00a0{one.outcome.value}", f"{code(one.name)}<br>{_begin(one.message, longest)}") for one in checks[:MOST]
-    ]
+def _checks(checks: Sequence[Check]) -> str:
+    rows = [(f"{SIGNS[one.outcome]}\u00a0{one.outcome.value}", f"{code(one.name)}<br>{begin(one.message)}") for one in checks[:MOST]]
     more = ["", f"… and {len(checks) - MOST} more."] if len(checks) > MOST else []
     return "\n".join([table(("outcome", "finding"), rows), *more])
 
 
-def _begin(message: str, most: int) -> str:
+def begin(message: str, most: int = SHORT) -> str:
+    """The begin of a message as Markdown, up to a space."""
     return plain(message if len(message) <= most else f"{message[:most].rpartition(' ')[0]} …", most + 10)
 
 

@@ -14,7 +14,7 @@ from seatrial.report import reason
 from seatrial.review import Section
 from seatrial.review_charts import drawing, mermaid
 from seatrial.review_facts import HELD_OUT, Facts
-from seatrial.review_gate import SIGNS, advisory, all_checks, blocking, limits
+from seatrial.review_gate import SIGNS, advisory, all_checks, begin, blocking, limits
 from seatrial.verdict import Outcome, worst
 
 READINGS = {
@@ -62,7 +62,7 @@ def _primary(facts: Facts, settings: Settings) -> str:
 def _reasons(facts: Facts) -> Iterator[str]:
     for verdict in (facts.validation, facts.gate):
         if verdict is not None:
-            yield f"{SIGNS[verdict.outcome]} **{verdict.kind}: {verdict.outcome.value}** · {plain(reason(verdict))}"
+            yield f"{SIGNS[verdict.outcome]} **{verdict.kind}: {verdict.outcome.value}** · {begin(reason(verdict))}"
     for check in facts.tolerances:
         if check.outcome is not Outcome.PASS:
             yield f"{SIGNS[check.outcome]} **tolerance: {check.outcome.value}** · {plain(check.message)}"
@@ -79,8 +79,8 @@ def counted(count: int, noun: str) -> str:
 def sections(facts: Facts, settings: Settings) -> list[Section]:
     """Every section that has something to say, the most important first."""
     found = [
-        blocking(facts.gate),
         _metrics(facts, settings),
+        blocking(facts.gate),
         _contract(facts),
         _params(facts),
         limits(facts.gate),
