@@ -32,9 +32,8 @@ class Base:
 def find_base(root: Path, env: Mapping[str, str], wanted: str | None = None) -> Base:
     """The commit to compare with: `wanted`, or the merge base of HEAD with the default branch.
 
-    GITHUB_BASE_REF and CI_MERGE_REQUEST_TARGET_BRANCH_NAME name a pull request's target branch, and are looked at before the
-    default branch. Raises PipelineError where git has no such commit or no common history (a shallow clone), UsageError where
-    `wanted` is no revision.
+    GITHUB_BASE_REF and CI_MERGE_REQUEST_TARGET_BRANCH_NAME name a pull request's target branch, which then counts alone. Raises
+    PipelineError where git has no such branch or no common history (a shallow clone), UsageError where `wanted` is no revision.
     """
     head = _commit(root, "HEAD")
     if head is None:
@@ -60,10 +59,10 @@ def _base(root: Path, head: str, commit: str, reason: str, branch: str | None = 
 
 
 def _default_branch(root: Path, env: Mapping[str, str]) -> str:
-    """The first of the usual names that exists; on that branch itself, what it is pushed to."""
-    target = env.get("GITHUB_BASE_REF") or env.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
-    names = [f"origin/{target}"] if target else []
-    names += ["origin/HEAD", "origin/main", "main", "origin/master", "master"]
+    """The target branch, else the first of the usual names that exists; on that branch itself, what it is pushed to."""
+    if target := env.get("GITHUB_BASE_REF") or env.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"):
+        return _target_branch(root, target)
+    names = ["origin/HEAD", "origin/main", "main", "origin/master", "master"]
     for name in names:
         if _commit(root, name) is None:
             continue
@@ -73,6 +72,18 @@ def _default_branch(root: Path, env: Mapping[str, str]) -> str:
         return upstream if on_it and upstream else name
     remedy = "git fetch --unshallow origin" if is_shallow(root) else "name a commit yourself: --base REV"
     raise PipelineError(f"git knows no default branch: none of {', '.join(names)}{_shallow_note(root)}", hint=remedy)
+
+
+def _target_branch(root: Path, target: str) -> str:
+    """The branch that CI names; no other one stands in for it, with which there might be nothing to compare."""
+    found = next((name for name in (f"origin/{target}", target) if _commit(root, name) is not None), None)
+    if found is None:
+        depth = "--unshallow " if is_shallow(root) else ""
+        raise PipelineError(
+            f"the branch {target!r}, which this change asks to enter, is not here{_shallow_note(root)}",
+            hint=f"git fetch {depth}origin {target}:refs/remotes/origin/{target}; in CI, fetch all of the history and every branch",
+        )
+    return found
 
 
 def _commit(root: Path, revision: str) -> str | None:

@@ -180,6 +180,21 @@ def test_gitlab_s_merge_request_is_compared_with_the_branch_that_it_asks_to_ente
     assert find_base(repository, {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "develop"}).commit == entered
 
 
+@pytest.mark.parametrize("name", ["GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"])
+def test_no_other_branch_stands_in_for_a_target_that_was_not_fetched(repository, tmp_path, name):
+    git(repository, "checkout", "--quiet", "-b", "feature")
+    commit(repository, "two")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository}", "shallow")
+    with pytest.raises(PipelineError, match=r"the branch 'main', which this change asks to enter, is not here .*shallow") as raised:
+        find_base(tmp_path / "shallow", {name: "main"})
+    remedy = str(raised.value).partition("→ ")[2].partition(";")[0]
+    assert remedy == "git fetch --unshallow origin main:refs/remotes/origin/main"
+    git(tmp_path / "shallow", *remedy.split()[1:])
+    assert find_base(tmp_path / "shallow", {name: "main"}).commit == git(repository, "rev-parse", "--short=10", "main")
+    with pytest.raises(PipelineError, match="is not here"):
+        find_base(repository, {name: "develop"})
+
+
 def test_a_base_that_a_shallow_clone_lacks_says_how_to_fetch_it(repository, tmp_path):
     first = git(repository, "rev-parse", "HEAD")
     commit(repository, "two")
