@@ -1,5 +1,6 @@
 """A server that goes down, hangs or breaks at any call: said in a sentence, and the same command again does the rest, once."""
 
+import contextlib
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +171,12 @@ def test_two_machines_that_log_and_register_one_digest_at_once_make_one_run_and_
     first_looks(monkeypatch, registry, "find_version", len(machines))
 
     def work(project):
+        for _ in range(3):  # where writers collide inside MLflow, that is said, and the same command again does the rest
+            with contextlib.suppress(RegistryError):
+                return once(project)
+        return once(project)
+
+    def once(project):
         run_id, _ = tracking.log_run(project, bundle, {"roc_auc": 0.8})
         version = registry.register_version(project, bundle, run_id=run_id, gate="sha256:1", verdict="{}", tags={})
         return run_id, version.version
