@@ -56,7 +56,7 @@ class Guardian:
     home: Path
     say: Callable[[str], None]
     ending: Callable[[], bool]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     backoff: Backoff = field(default_factory=Backoff)
     idle: bool = False
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.adapters.forge import TIMEOUT_S, refused
@@ -33,7 +33,7 @@ class GitHub:
     """The pull requests of the repository around `root`, or of GH_REPO."""
 
     root: Path
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
     @property
     def server(self) -> str:

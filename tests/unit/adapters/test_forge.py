@@ -319,3 +319,8 @@ def test_outside_of_ci_the_remote_says_it(tmp_path, remote, api, project):
     forge = forge_of(tmp_path, {})
     assert isinstance(forge, GitLab)
     assert (forge.api, forge.project) == (api, project)
+
+
+@pytest.mark.parametrize("forge", [GitHub, GitLab])
+def test_a_forge_shows_no_token_where_it_is_shown(forge, tmp_path):
+    assert "hush" not in repr(forge(root=tmp_path, env={"GH_TOKEN": "hush", "GITLAB_TOKEN": "hush"}))
