@@ -111,7 +111,8 @@ class PredictionLog:
     def flush(self, *, spread: float = 0.0) -> None:
         """Write what waits now (called by the thread; tests without one call it too), the work spread over about so many seconds."""
         left = len(self._entries)
-        pause = min(LONGEST_PAUSE, spread / self._writer.columns)
+        pieces = (self._rows_in - self._rows_out) // PIECE_ROWS + 1
+        pause = min(LONGEST_PAUSE, spread / (pieces * self._writer.columns))
         while left:
             left -= self._write(left, pause)
 
@@ -120,7 +121,7 @@ class PredictionLog:
         part = Part(day=self._entries[0].time // DAY_MICROSECONDS)
         try:
             while part.entries < left and self._entries[0].time // DAY_MICROSECONDS == part.day:
-                self._writer.add(part, self._some(left - part.entries, part.day), lambda: self._rest(pause))
+                self._convert(part, self._some(left - part.entries, part.day), pause)
             self._writer.write(part, self._counters)
             self.written += part.rows
             self._complained = False
@@ -133,6 +134,15 @@ class PredictionLog:
             self._complained = True
         return part.entries
 
+    def _convert(self, part: Part, entries: list[Entry], pause: float) -> None:
+        """Make entries a piece of a part; until then they count as waiting."""
+        rows, size = sum(entry.count for entry in entries), sum(entry.size for entry in entries)
+        try:
+            self._writer.add(part, entries, lambda: self._rest(pause))
+        finally:
+            self._rows_out += rows
+            self._bytes_out += size
+
     def _some(self, most: int, day: int) -> list[Entry]:
         """Take the oldest entries of a day, some rows; one with many rows is alone."""
         found: list[Entry] = []
@@ -140,8 +150,6 @@ class PredictionLog:
         while len(found) < most and rows < PIECE_ROWS and self._entries[0].time // DAY_MICROSECONDS == day:
             found.append(self._entries.popleft())
             rows += found[-1].count
-        self._rows_out += rows
-        self._bytes_out += sum(entry.size for entry in found)
         return found
 
     def _rest(self, seconds: float) -> None:

@@ -53,6 +53,7 @@ class Decoder:
         self.inputs = manifest.inputs
         self._names = tuple(column.name for column in manifest.inputs)
         self._readers = tuple((column.name, _reader(column, position)) for position, column in enumerate(manifest.inputs))
+        self._usual = tuple(map(_usual, manifest.inputs))
         self._numbers = tuple(column.name for column in manifest.inputs if column.type != "category")
         self._categories = tuple(column.name for column in manifest.inputs if column.type == "category")
         self._are_categories = tuple(column.type == "category" for column in manifest.inputs)
@@ -81,10 +82,11 @@ class Decoder:
         unusual: list[int] = []
         numbers: list[Any] = []
         categories: list[Any] = []
-        for (name, read), is_category in zip(self._readers, self._are_categories, strict=True):
+        for (name, read), usual, is_category in zip(self._readers, self._usual, self._are_categories, strict=True):
             if name not in columns:
                 raise RequestError(f"column {name!r} is missing in all rows", column=name)
-            (categories if is_category else numbers).extend(_read_all(name, read, columns[name], unusual))
+            values = columns[name]
+            (categories if is_category else numbers).extend(values if usual(values) else _read_all(name, read, values, unusual))
         ids = columns.get(self._id) if self._id is not None else None
         return Rows(
             count=count,
@@ -151,6 +153,19 @@ def _reader(column: Input, position: int) -> Reader:
     if column.type == "boolean":
         return _boolean_reader(column)
     return _number_reader(column, position, whole=column.type == "integer")
+
+
+def _usual(column: Input) -> Callable[[Sequence[Any]], bool]:
+    """Whether values are all as training saw them, so that none needs a look of its own."""
+    if column.type == "category":
+        known = frozenset(column.categories or ())
+        return lambda values: set(map(type, values)) == {str} and known.issuperset(values)
+    if column.type == "boolean":
+        return lambda values: set(map(type, values)) == {bool}
+    kinds = {int} if column.type == "integer" else {int, float}
+    low = -FLOAT32_MAX if column.minimum is None else column.minimum
+    high = FLOAT32_MAX if column.maximum is None else column.maximum
+    return lambda values: bool(values) and kinds.issuperset(map(type, values)) and low <= min(values) and max(values) <= high
 
 
 def _number_reader(column: Input, position: int, *, whole: bool) -> Reader:

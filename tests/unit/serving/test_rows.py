@@ -1,3 +1,4 @@
+import contextlib
 import math
 
 import numpy as np
@@ -180,3 +181,22 @@ def test_any_rows_give_tensors_or_a_refusal(records):
         return
     assert rows.count == len(records)
     assert not any(np.isinf(rows.tensors[name]).any() for name in ("amount", "visits", "member"))
+
+
+ODD = st.sampled_from([None, True, False, 0, 1, 2, -1, 1.0, 2.5, 1e30, 10**30, "red", "pink", "", [], {}])
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(GOOD)[:-1]), ODD), max_size=4))
+def test_each_row_of_many_is_read_as_it_is_alone(changes):
+    records = [GOOD, *({**GOOD, name: value} for name, value in changes), GOOD]
+    alone = None
+    with contextlib.suppress(RequestError):
+        alone = [DECODER.records([record]) for record in records]
+    if alone is None:
+        assert refused(*records).column in {name for name, _ in changes}
+        return
+    together = DECODER.records(records)
+    assert sorted(together.unusual) == sorted(position for rows in alone for position in rows.unusual)
+    for name, tensor in together.tensors.items():
+        expected = np.concatenate([rows.tensors[name] for rows in alone])
+        assert np.array_equal(tensor, expected, equal_nan=tensor.dtype != object)
