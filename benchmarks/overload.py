@@ -22,6 +22,7 @@ from benchmarks._open_loop import Client, Offered, percentile, pin, request
 from benchmarks._servers import bundle, environment, one_row, records, server_command
 from benchmarks.serving import SERVER_CORE, own_core
 from seatrial.serving.app import Limits
+from seatrial.serving.waiting import ASIDE_FACTOR
 
 CONNECTIONS = 3_000
 FEW = 64
@@ -90,13 +91,14 @@ def _endpoint(scratch: Path) -> Iterator[tuple[int, Callable[[], bool]]]:
 def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[[], bool], *, seconds: float, times: float) -> list[Figure]:
     with closing(Client(address, connections=FEW)) as few:
         saturation = _saturation(few, parts)
-        calm = percentile(few.offer(parts, rate=CALM * saturation, seconds=4).latencies(), 0.99)
+        before = few.offer(parts, rate=CALM * saturation, seconds=5)
+        calm = percentile(before.latencies(), 0.99)
         with closing(Client(address, connections=CONNECTIONS)) as many:
             found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0, patience=PATIENCE_S)
         after = few.offer(parts, rate=CALM * saturation, seconds=5)
     share = found.good_put(start=1) / saturation
     answered = found.latencies(start=1)
-    bound = 2 * Limits().max_waiting / saturation * 1000
+    bound = (1 + ASIDE_FACTOR) * Limits().max_waiting / saturation * 1000
     return [
         Figure(name="saturation", value=saturation, unit="requests/s"),
         Figure(name="offered", value=found.planned / seconds, unit="requests/s"),
@@ -110,7 +112,7 @@ def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[
         Figure(name="without an answer when the load ended", value=float(found.unanswered)),
         Figure(name="crashes", value=float(not running()), high=0),
         Figure(name="p99 before, at a tenth of saturation", value=calm, unit="ms"),
-        Figure(name="until p99 is back", value=_recovered(after, calm), unit="s", high=RECOVERY_S),
+        Figure(name="until p99 is back", value=_recovered(after, max(calm + SLACK_MS, *_spans(before))), unit="s", high=RECOVERY_S),
     ]
 
 
@@ -120,13 +122,16 @@ def _saturation(client: Client, parts: tuple[bytes, bytes]) -> float:
     return median([client.offer(parts, rate=60_000, seconds=3, grace=0).good_put() for _ in range(3)])
 
 
-def _recovered(after: Offered, calm: float) -> float:
-    """Seconds until no quarter of a second has a p99 above that of before; infinite where it never comes back."""
-    limit, last = max(2 * calm, calm + SLACK_MS), 0.0
-    for at in range(int(after.seconds * 4)):
-        span = after.latencies(start=at / 4, end=(at + 1) / 4)
-        if not span or percentile(span, 0.99) > limit:
-            last = (at + 1) / 4
+def _spans(offered: Offered) -> list[float]:
+    """The p99 of each quarter of a second, ms; infinite where nothing was answered."""
+    spans = [offered.latencies(start=at / 4, end=(at + 1) / 4) for at in range(int(offered.seconds * 4))]
+    return [percentile(span, 0.99) if span else float("inf") for span in spans]
+
+
+def _recovered(after: Offered, limit: float) -> float:
+    """Seconds until no quarter of a second is worse than the worst one before; infinite where that never comes."""
+    late = [at for at, worst in enumerate(_spans(after), start=1) if worst > limit]
+    last = max(late, default=0) / 4
     return last if last < after.seconds else float("inf")
 
 

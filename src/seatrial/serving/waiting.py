@@ -4,8 +4,8 @@ Small requests wait here, without a task of their own, and are answered in the o
 each pass of the event loop those that are there, a few at a time, so that new ones are heard meanwhile. At most so many wait,
 and none longer than it may. Who comes then gets 503 and Retry-After at once, where possible without even being parsed.
 
-Even that costs a sixth of an answer, nearly all of it in the kernel, and where three times too many come it would take half of a
-server's time from those who wait. So refusing may take a tenth of what answering takes. Whom that leaves over is set aside
+Even that costs a sixth of an answer and more, nearly all of it in the kernel, and where three times too many come it would take half of a
+server's time from those who wait. So refusing may take a twentieth of what answering takes. Whom that leaves over is set aside
 unparsed, one request a connection, and is queued in turn when there is room, or refused when it has waited too long; only when
 too many are set aside, everybody else is refused at once.
 """
@@ -32,7 +32,7 @@ CHAMPION = b"\r\nx-seatrial-variant: champion\r\n"
 NOT_AGAIN = (b"x-envoy-ratelimited", b"true")
 AT_ONCE = 64
 """So many are answered before the event loop looks for new ones."""
-REFUSING_SHARE = 0.1
+REFUSING_SHARE = 0.05
 """Of the time that answering takes, how much refusing may take beside it."""
 REFUSAL_S = 15e-6
 """About what a refusal takes, with reading and writing."""
@@ -157,9 +157,18 @@ class BoundedProtocol(ArrivingProtocol):
                 self._aside, self._since = data, time.perf_counter()
             else:
                 self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
+                self._since = time.perf_counter()
         else:
             self._since = time.perf_counter()
             super().data_received(data)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that nothing came on; a refusal of what was not parsed leaves uvicorn's clock as it was."""
+        left = self._since + self.timeout_keep_alive - time.perf_counter()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     def go_on(self, *, refused: float = 0.0) -> None:
         """Parse what was set aside, or refuse it where it came before `refused`; nothing where the client went, or it went on already."""

@@ -208,8 +208,8 @@ def test_who_sends_more_meanwhile_is_read_no_further_and_gets_both_answers_in_or
     run(scenario)
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.0, False), (0.15, True)])
-def test_refusing_may_take_a_tenth_of_the_time_that_answering_took(seconds, expected, monkeypatch):
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, False), (0.3, True)])
+def test_refusing_may_take_a_twentieth_of_the_time_that_answering_took(seconds, expected, monkeypatch):
     monkeypatch.setattr(waiting, "REFUSAL_S", 0.01)
 
     async def scenario():
@@ -236,5 +236,22 @@ def test_a_server_full_of_large_requests_lets_those_set_aside_go_on_when_they_ar
         desk.state.tasks.clear()
         await asyncio.sleep(0.02)
         assert transport.statuses == [200]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("idle", "closed"), [(4.0, False), (6.0, True)], ids=["below", "above"])
+def test_a_connection_is_closed_when_nothing_came_for_five_seconds_refused_or_not(idle, closed):
+    async def scenario():
+        desk = Desk()
+        ((protocol, transport),) = desk.post(9)
+        await settled()
+        assert transport.statuses == [200]
+        desk.post(*range(LENGTH))
+        protocol.data_received(POST % 9)
+        assert transport.statuses == [200, 503]
+        protocol._since -= idle
+        protocol.timeout_keep_alive_handler()
+        assert transport.closed is closed
 
     run(scenario)
