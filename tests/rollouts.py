@@ -92,17 +92,26 @@ class MemoryEndpoint:
         route = self.current
         if route is None:
             return
+        live, mirrored = {}, {}
         for _ in range(round(self.rate * seconds)):
             chosen = route.challenger if route.weight and self.random.random() < route.weight / 100 else route.champion
-            self._count(self.live, chosen)
+            self._tally(live, chosen)
             if route.mirror:
-                self._count(self.mirrored, route.challenger)
+                self._tally(mirrored, route.challenger)
+        self._count(self.live, live)
+        self._count(self.mirrored, mirrored)
 
-    def _count(self, table, version):
-        failed = self.random.random() < self.error_rates.get(version, 0.0)
-        times = tuple((bound, int(bound >= self.times.get(version, 3.0))) for bound in BOUNDS)
-        one = Traffic(requests=1, failures=int(failed), broken=int(failed and version in self.broken_answers), times=times)
-        table[version] = table.get(version, Traffic(requests=0, failures=0)) + one
+    def _tally(self, table, version):
+        """One request more, and whether it failed."""
+        requests, failures = table.get(version, (0, 0))
+        table[version] = (requests + 1, failures + (self.random.random() < self.error_rates.get(version, 0.0)))
+
+    def _count(self, table, found):
+        for version, (requests, failures) in found.items():
+            times = tuple((bound, requests if bound >= self.times.get(version, 3.0) else 0) for bound in BOUNDS)
+            broken = failures if version in self.broken_answers else 0
+            more = Traffic(requests=requests, failures=failures, broken=broken, times=times)
+            table[version] = table.get(version, Traffic(requests=0, failures=0)) + more
 
 
 class MemoryRegistry:
