@@ -10,7 +10,7 @@ from seatrial.monitor_page import monitor_page
 from seatrial.project import Project
 from seatrial.verdict import Check, Outcome, Verdict
 from tests.browser import browser, opened  # noqa: F401 - fixtures
-from tests.contract.test_pages import CONTRASTS, HOSTILE, overflow
+from tests.contract.test_pages import HOSTILE, needs_nothing_and_fits, overflow
 from tests.monitors import DIGEST, record
 from tests.sites import PARAMS
 
@@ -57,15 +57,7 @@ def written(folder, names=("amount", "visits", "colour"), message="2 of 3 column
 
 @pytest.mark.parametrize(("scheme", "width"), list(itertools.product(("light", "dark"), (375, 1280))))
 def test_the_page_needs_nothing_else_and_fits_every_window(opened, tmp_path, scheme, width):  # noqa: F811
-    path = written(tmp_path)
-    shown = opened(path, color_scheme=scheme, viewport={"width": width, "height": 800})
-    assert shown.errors == []
-    assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
-    assert shown.ask("document.scripts.length") == 0
-    assert overflow(shown) <= 0
-    contrasts = shown.page.evaluate(CONTRASTS)
-    assert len(contrasts) > 100
-    assert [(place, round(ratio, 2)) for place, ratio in contrasts if ratio < 4.5] == []
+    needs_nothing_and_fits(opened, written(tmp_path), scheme, width, texts=100)
 
 
 def test_trends_are_drawn_inside_their_frames(opened, tmp_path):  # noqa: F811

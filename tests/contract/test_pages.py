@@ -101,6 +101,18 @@ def overflow(shown):
     return shown.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
+def needs_nothing_and_fits(opened, path, scheme, width, *, texts):  # noqa: F811
+    """A page without scripts loads nothing, fits the window, and its more than `texts` texts can be read."""
+    shown = opened(path, color_scheme=scheme, viewport={"width": width, "height": 800})
+    assert shown.errors == []
+    assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
+    assert shown.ask("document.scripts.length") == 0
+    assert overflow(shown) <= 0
+    contrasts = shown.page.evaluate(CONTRASTS)
+    assert len(contrasts) > texts
+    assert [(place, round(ratio, 2)) for place, ratio in contrasts if ratio < 4.5] == []
+
+
 def press(shown, name):
     shown.page.get_by_role("button", name=name, exact=True).click()
 

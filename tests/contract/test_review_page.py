@@ -7,7 +7,7 @@ import pytest
 from seatrial.review import Section
 from seatrial.review_page import review_page
 from tests.browser import browser, opened  # noqa: F401 - fixtures
-from tests.contract.test_pages import CONTRASTS, HOSTILE, overflow
+from tests.contract.test_pages import HOSTILE, needs_nothing_and_fits, overflow
 
 TABLE = """| metric | base | here | |
 |---|---|---|---|
@@ -28,15 +28,7 @@ def written(folder, *, title="Review of leavers", more=""):
 
 @pytest.mark.parametrize(("scheme", "width"), list(itertools.product(("light", "dark"), (375, 1280))))
 def test_the_page_needs_nothing_else_and_fits_every_window(opened, tmp_path, scheme, width):  # noqa: F811
-    path = written(tmp_path)
-    shown = opened(path, color_scheme=scheme, viewport={"width": width, "height": 800})
-    assert shown.errors == []
-    assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
-    assert shown.ask("document.scripts.length") == 0
-    assert overflow(shown) <= 0
-    contrasts = shown.page.evaluate(CONTRASTS)
-    assert len(contrasts) > 30
-    assert [(place, round(ratio, 2)) for place, ratio in contrasts if ratio < 4.5] == []
+    needs_nothing_and_fits(opened, written(tmp_path), scheme, width, texts=30)
 
 
 def test_verdicts_are_dots_in_their_colours(opened, tmp_path):  # noqa: F811
