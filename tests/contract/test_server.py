@@ -536,13 +536,14 @@ def test_every_answered_row_is_in_the_log_after_sigterm(own_server):
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the process's memory map from /proc")
-def test_the_log_does_not_pull_pandas_into_the_server(own_server):
+def test_a_server_with_its_log_holds_no_library_that_it_needs_no_more(own_server):
     own_server.score(make_rows(1))
     while not list(own_server.log.rglob("[!.]*.parquet")):
         own_server.score(make_rows(1))
     maps = Path(f"/proc/{own_server.process.pid}/maps").read_text()
     assert "pyarrow" in maps
     assert "pandas" not in maps
+    assert "onnx_cpp2py" not in maps
 
 
 def test_a_killed_server_leaves_whole_parts_only(own_server):

@@ -9,7 +9,7 @@ memory, and must answer two rows in time before it is asked anything else.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +36,23 @@ MAX_ROWS = 4_096
 TRIAL_SECONDS = 3.0
 
 
+Check = Callable[[Bundle], None]
+"""Raises BundleError for a bundle whose model may not come before ONNX Runtime."""
+
+
+def check_model(bundle: Bundle) -> None:
+    """The check itself, in this process."""
+    check_onnx(bundle.model, bundle.manifest)
+
+
 class Runtime:
     """A bundle in ONNX Runtime, loaded from the bytes that were hashed."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        """Load the model; BundleError where it is refused, cannot be loaded, or does not answer two rows."""
+    def __init__(self, bundle: Bundle, *, threads: int = 1, check: Check = check_model) -> None:
+        """Load the model; BundleError where `check` refuses it, it cannot be loaded, or does not answer two rows."""
         self.bundle = bundle
         self._output, self._shape = OUTPUTS[bundle.manifest.task], answer_shape(bundle.manifest)
-        check_onnx(bundle.model, bundle.manifest)
+        check(bundle)
         self._session = _session(bundle.model, threads)
         self._try()
 

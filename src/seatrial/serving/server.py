@@ -25,6 +25,7 @@ from seatrial.errors import BundleError, EndpointError, RequestError, SeatrialEr
 from seatrial.onnx_checks import OUTPUT, OUTPUTS
 from seatrial.serving.app import Application, Limits
 from seatrial.serving.batches import size_that_pays
+from seatrial.serving.model_check import check_elsewhere
 from seatrial.serving.predictions import LogSettings, PredictionLog
 from seatrial.serving.rows import Decoder, Rows
 from seatrial.serving.runtime import Runtime
@@ -63,7 +64,7 @@ def serve(settings: ServerSettings, *, announce: Callable[[str], None]) -> None:
     """
     listener = listen(settings)
     try:
-        runtime = Runtime(load_bundle(settings.bundle, expected=settings.digest), threads=settings.threads)
+        runtime = Runtime(load_bundle(settings.bundle, expected=settings.digest), threads=settings.threads, check=check_elsewhere)
         task = runtime.bundle.manifest.task
         if settings.log is not None and task != "binary":
             raise BundleError(f"the prediction log keeps answers of binary tasks only, this bundle's is {task}", hint="serve without a log")
@@ -75,18 +76,22 @@ def serve(settings: ServerSettings, *, announce: Callable[[str], None]) -> None:
             settings.uds.unlink(missing_ok=True)
 
 
-class _WithoutPandas:
-    """Hides pandas from this process: pyarrow imports it, if it can, at the first array it makes.
+class _Without:
+    """Hides packages from this process that others import if they can: pyarrow pandas at the first array it makes, uvicorn watchfiles.
 
-    That takes 45 MB, and a third of a second in which requests wait; the log needs nothing of it.
+    pandas takes 45 MB, and a third of a second in which requests wait; the log needs nothing of it.
     """
 
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("the model server does without pandas", name=name)
+        if name in self._names:
+            raise ModuleNotFoundError(f"the model server does without {name}", name=name)
 
 
 def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: socket.socket, announce: Callable[[str], None]) -> None:
+    sys.meta_path.insert(0, _Without("pandas", "watchfiles"))
     import uvicorn
 
     from seatrial.serving.waiting import bounded
@@ -110,7 +115,6 @@ def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: soc
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    sys.meta_path.insert(0, _WithoutPandas())
     # pyarrow reads this when the log loads it; its own pools keep 20 MB more of what the log has written.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -140,21 +140,21 @@ class BoundedProtocol(ArrivingProtocol):
     queue: Queue
     _held: RequestResponseCycle | None = None
     """The request that will wait as soon as its body is whole."""
-    _aside = b""
+    _unparsed = b""
     """What came of a request that was set aside."""
     _since = 0.0
     """When the last of a request came."""
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, or refuse it as it stands, or set it aside."""
-        if self._aside:  # whoever sends more before the answer waits for it
-            self._aside += data
+        if self._unparsed:  # whoever sends more before the answer waits for it
+            self._unparsed += data
             self.transport.pause_reading()
         elif self.queue.crowded(len(self.tasks)) and self._between() and _is_one_post(data):
             self._unwatch()
             if self.queue.sets_aside(self):
                 self._unset_keepalive_if_required()
-                self._aside, self._since = data, time.perf_counter()
+                self._unparsed, self._since = data, time.perf_counter()
             else:
                 self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
                 self._since = time.perf_counter()
@@ -172,7 +172,7 @@ class BoundedProtocol(ArrivingProtocol):
 
     def go_on(self, *, refused: float = 0.0) -> None:
         """Parse what was set aside, or refuse it where it came before `refused`; nothing where the client went, or it went on already."""
-        data, self._aside = self._aside, b""
+        data, self._unparsed = self._unparsed, b""
         if not data or self.transport.is_closing():
             return
         if not self.transport.is_reading():

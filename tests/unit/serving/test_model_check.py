@@ -1,0 +1,73 @@
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from seatrial.bundle import MODEL
+from seatrial.errors import BundleError
+from seatrial.onnx_checks import check_onnx
+from seatrial.serving import model_check
+from seatrial.serving.model_check import check_elsewhere
+from tests.bundles import make_bundle
+
+ALONE = """
+import sys
+from pathlib import Path
+from seatrial.bundle import load_bundle
+from seatrial.serving.model_check import check_elsewhere
+check_elsewhere(load_bundle(Path(sys.argv[1])))
+print(*sorted({"onnx", "google.protobuf", "seatrial.serving.runtime"} & {*sys.modules}))
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path / "bundle")
+
+
+def no_child_is_left():
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    return True
+
+
+def test_a_good_model_passes_and_nothing_that_checked_it_stays_in_this_process(tmp_path, bundle):
+    ended = subprocess.run([sys.executable, "-c", ALONE, str(tmp_path / "bundle")], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["seatrial.serving.runtime"]
+
+
+def test_a_bad_model_is_refused_in_the_words_of_the_check(bundle):
+    bad = msgspec.structs.replace(bundle, files={**bundle.files, MODEL: b"no model"})
+    with pytest.raises(BundleError) as here:
+        check_onnx(bad.model, bad.manifest)
+    with pytest.raises(BundleError) as elsewhere:
+        check_elsewhere(bad)
+    assert str(elsewhere.value) == str(here.value)
+    assert no_child_is_left()
+
+
+def killed(bundle):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def broken(bundle):
+    raise MemoryError("no room")
+
+
+def hanging(bundle):
+    signal.pause()
+
+
+@pytest.mark.parametrize(
+    ("check", "words"), [(killed, "ended with -9"), (broken, "ended with 1: MemoryError('no room')"), (hanging, "ended with -14")]
+)
+def test_a_check_that_does_not_end_well_lets_no_model_through(bundle, monkeypatch, check, words):
+    monkeypatch.setattr(model_check, "check_model", check)
+    monkeypatch.setattr(model_check, "CHECK_SECONDS", 1)
+    with pytest.raises(BundleError, match="the process that checks the model") as found:
+        check_elsewhere(bundle)
+    assert words in found.value.message
+    assert no_child_is_left()
