@@ -34,7 +34,7 @@ def read_gitlab(path: str, document: Mapping[str, Any], source: Source) -> Pipel
         raise UsageError(f"{path}: there is no stage {unknown[0]!r}", hint=f"stages: {', '.join(stages)}")
     ordered = sorted(bodies, key=lambda name: stages.index(str(bodies[name].get("stage", "test"))))
     outside = _why_no_pipeline(document, base)
-    jobs = [_job(name, bodies, stages, base, outside, path) for name in ordered]
+    jobs = [_job(name, bodies, stages, base, source.variables, outside) for name in ordered]
     return Pipeline(path=path, event=event, jobs=in_order(jobs, path), language=GitLabLanguage(), base=base, env=base)
 
 
@@ -116,9 +116,17 @@ def _chosen(rules: Any, variables: Mapping[str, str]) -> Mapping[str, Any] | Non
     return None
 
 
-def _job(name: str, bodies: Mapping[str, Mapping[str, Any]], stages: list[str], base: Mapping[str, str], outside: str, path: str) -> Job:
+def _job(
+    name: str,
+    bodies: Mapping[str, Mapping[str, Any]],
+    stages: list[str],
+    base: Mapping[str, str],
+    above: Mapping[str, str],
+    outside: str,
+) -> Job:
+    """The job as this event has it; `above` are the project's variables, which stand above those of the file."""
     body = bodies[name]
-    variables = {**base, **texts(body.get("variables"))}
+    variables = {**base, **texts(body.get("variables")), **above}
     try:
         rule, why_not = _chosen(body.get("rules"), variables), outside
     except ExpressionError as error:
@@ -132,7 +140,7 @@ def _job(name: str, bodies: Mapping[str, Mapping[str, Any]], stages: list[str], 
         name=name,
         steps=tuple(_steps(body, taken)),
         needs=needs,
-        env={**texts(body.get("variables")), **texts(rule.get("variables"))},
+        env={**texts(body.get("variables")), **texts(rule.get("variables")), **above},
         environment=str(environment.get("name", "") if isinstance(environment, Mapping) else environment),
         manual=str(rule.get("when") or body.get("when") or "") == "manual",
         keep_going=body.get("allow_failure") is True or rule.get("allow_failure") is True,

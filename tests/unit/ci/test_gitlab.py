@@ -71,6 +71,12 @@ def test_a_session_sees_gitlab_s_variables():
     )
 
 
+def test_a_variable_of_the_project_stands_above_those_of_the_file():
+    text = 'a: {variables: {HOME_OF: /var, RUN: ""}, rules: [{if: $RUN == "b", variables: {HOME_OF: /opt}}], script: x}'
+    (job,) = read(text, variables={"HOME_OF": "/srv", "RUN": "b"}).jobs
+    assert (job.why_not, job.env["HOME_OF"], job.env["RUN"]) == ("", "/srv", "b")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
