@@ -41,7 +41,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One run: the repository and the commit that clones are made of, the folder of the run, and what may act on the world."""
+    """One run: the repository and the commit that clones are made of, the folder of the run, and what may act on the world.
+
+    `state` is the folder in which a rehearsal leaves its endpoint's state for the next one; without it, that ends with the run.
+    """
 
     root: Path
     commit: str
@@ -50,6 +53,7 @@ class Setting:
     environ: Mapping[str, str]
     allowed: Allowed
     keep: bool = False
+    state: Path | None = None
 
 
 def run_pipeline(pipeline: Pipeline, setting: Setting, say: Say) -> list[Done]:
@@ -189,7 +193,7 @@ class _Job:
         if not self._setting.allowed.ephemeral or not (self._job.environment or env.get("SEATRIAL_ENV")):
             return env
         kept = {name: value for name, value in env.items() if name not in UNSET}
-        return {**kept, "SEATRIAL_ENV": "ephemeral", "SEATRIAL_HOME": str(self._setting.folder / "home")}
+        return {**kept, "SEATRIAL_ENV": "ephemeral", "SEATRIAL_HOME": str(self._setting.state or self._setting.folder / "home")}
 
     def _context(self, env: Mapping[str, str]) -> Mapping[str, Any]:
         needs = {name: {"outputs": done.outputs, "result": done.result} for name, done in self._ended.items()}

@@ -3,11 +3,12 @@
     nox -s ci                                             # which pipelines there are
     nox -s ci -- train.yml                                # .github/workflows/train.yml, for the first event that it waits for
     nox -s ci -- .gitlab-ci.yml --event schedule
-    nox -s ci -- deploy.yml --ephemeral --var SEATRIAL_SERVING_HOST=here
+    nox -s ci -- deploy.yml --ephemeral --var SEATRIAL_SERVING_HOST='["here"]'
 
 What acts on the world stays out, and is said: jobs of an environment and jobs that may write at the forge run only with --allow NAME;
---ephemeral runs those of an environment as a rehearsal, on an endpoint and a registry that end with it. Artifacts and job summaries
-are left in SEATRIAL_HOME/ci. The exit code is that of the first step that failed; 0 where all that ran passed.
+--ephemeral runs those of an environment as a rehearsal, on an endpoint and a registry that end with it. With --state FOLDER their state is
+left there, so that monitor.yml has something to look at after deploy.yml. Artifacts and job summaries are left in SEATRIAL_HOME/ci.
+The exit code is that of the first step that failed; 0 where all that ran passed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--event", default="", help="what happened: pull_request, push, schedule, … (default: the first that fits)")
     parser.add_argument("--allow", action="append", default=[], metavar="NAME", help="an environment, a right to write, or a manual job")
     parser.add_argument("--ephemeral", action="store_true", help="rehearse the jobs of environments; no shared registry is touched")
+    parser.add_argument("--state", metavar="FOLDER", help="with --ephemeral: leave the rehearsal's state there, for the next one")
     parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable of the repository")
     parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="an input of a workflow started by hand")
     parser.add_argument("--keep", action="store_true", help="leave the clones, to look into them")
@@ -52,6 +54,8 @@ def run(project: Project, options: argparse.Namespace) -> int:
     if options.file is None:
         print("\n".join(["ci: there are these pipelines; name one:", *(f"  {name}" for name in _known(root))]))
         return 0
+    if options.state and not options.ephemeral:
+        raise UsageError("--state goes with --ephemeral", hint="what is no rehearsal has the SEATRIAL_HOME of its variables")
     variables, inputs = _pairs(options.var, "--var"), _pairs(options.input, "--input")
     source = describe(root, actor=who(), event=options.event, variables=variables, inputs=inputs)
     pipeline = read(root, options.file, source)
@@ -125,6 +129,7 @@ def _run(project: Project, root: Path, pipeline: Pipeline, source: Source, optio
         environ=project.env,
         allowed=Allowed(names=frozenset(options.allow), ephemeral=options.ephemeral, only=with_needs(pipeline, options.job)),
         keep=options.keep,
+        state=Path(options.state).resolve() if options.state else None,
     )
     return _told(pipeline, run_pipeline(pipeline, setting, lambda text: print(f"ci: {text}", flush=True)), setting.folder)
 

@@ -153,6 +153,13 @@ def test_a_rehearsal_gets_the_digest_and_the_artifact_and_leads_nowhere_else(rep
     assert "'SEATRIAL_ENV': 'ephemeral'" in line
     assert "'MLFLOW_TRACKING_URI': None" in line
     assert line.endswith("True False")
+    assert f"'SEATRIAL_HOME': '{repository}/.seatrial/ci/deploy/home'" in line
+
+
+def test_a_rehearsal_s_state_is_left_for_the_next_one_where_it_is_asked_to(repository, tmp_path, monkeypatch, capfd):
+    code, text = ci(repository, monkeypatch, capfd, "deploy.yml", "--ephemeral", "--state", str(tmp_path / "state"))
+    assert code == 0
+    assert f"'SEATRIAL_HOME': '{tmp_path}/state'" in text
 
 
 def test_the_first_failure_decides_and_what_is_for_failures_still_runs(repository, monkeypatch, capfd):
@@ -205,6 +212,7 @@ def test_without_a_name_the_pipelines_are_listed(repository, monkeypatch, capfd)
         (["deplay.yml"], "did you mean"),
         (["deploy.yml", "--job", "nobody"], "has no job 'nobody'"),
         (["deploy.yml", "--var", "x"], "no NAME=VALUE"),
+        (["deploy.yml", "--allow", "production", "--state", "x"], "--state goes with --ephemeral"),
         (["deploy.yml", "--event", "schedule"], "does not run on 'schedule'"),
     ],
 )
