@@ -164,7 +164,8 @@ class _Job:
         for path in said.values():
             path.touch()
         files = {f"GITHUB_{name.upper()}": str(path) for name, path in said.items()}
-        code = run_command(command, folder=self._place.workspace, env={**self._machine(), **env, **files})
+        leash = self._temporary / "parent"
+        code = run_command(command, folder=self._place.workspace, env={**self._machine(), **env, **files}, leash=leash)
         self._heed(step, said)
         return code, f"{'ended with ' + str(code) if code else 'done'}, {time.monotonic() - start:.1f} s"
 

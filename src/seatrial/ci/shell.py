@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from seatrial.adapters.leash import leashed
 from seatrial.errors import UsageError
 
 GRACE_S = 60.0
@@ -25,10 +26,13 @@ KEPT = re.compile(r"HOME|USER|LOGNAME|LANG|LC_\w+|TMPDIR|TZ|XDG_\w+|UV_\w+|PIP_\
 PIP = '#!/bin/sh\n# uv, so that what is cached is not downloaded again\nexec {uv} pip "$@" --quiet --python {python}\n'
 
 
-def run_command(command: str, *, folder: Path, env: Mapping[str, str]) -> int:
-    """Run a command as the forge does (`bash -e`), and give its exit code; an interruption is handed on, and waited for."""
+def run_command(command: str, *, folder: Path, env: Mapping[str, str], leash: Path) -> int:
+    """Run a command as the forge does (`bash -e`), and give its exit code; an interruption is handed on, and waited for.
+
+    The file `leash` names this process: where it is killed, so is bash, or the one program that it became (on Linux).
+    """
     sys.stdout.flush()
-    bash = ["bash", "-e", "-c", command]
+    bash = leashed(leash, ["bash", "-e", "-c", command])
     with _noted() as interrupted:
         process = subprocess.Popen(bash, cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -47,23 +47,48 @@ INTERRUPTED = """\
 import sys
 from pathlib import Path
 from seatrial.ci.shell import run_command
-run_command(f"echo $$ > {sys.argv[1]}/pid; sleep 60 & wait", folder=Path(sys.argv[1]), env={"PATH": "/usr/bin:/bin"})
+folder = Path(sys.argv[1])
+run_command(f"echo $$ > {folder}/pid; {sys.argv[2]}", folder=folder, env={"PATH": "/usr/bin:/bin"}, leash=folder / "parent")
 """
 
 
+def started(folder, command):
+    """A process that runs a command as a step, and the process group of what it runs."""
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(folder), command], stderr=subprocess.DEVNULL)
+    while not (folder / "pid").exists() or not (folder / "pid").read_text():
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process, int((folder / "pid").read_text())
+
+
 def test_an_interruption_ends_what_a_step_started(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(tmp_path)], stderr=subprocess.DEVNULL)
+    process, group = started(tmp_path, "sleep 60 & wait")
     try:
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         process.wait(20)
     finally:
         process.kill()
-    group = int((tmp_path / "pid").read_text())
-    assert [
-        one.pid for one in psutil.process_iter(["status"]) if one.info["status"] != psutil.STATUS_ZOMBIE and group_of(one.pid) == group
-    ] == []
+    assert alive_in(group) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
+def test_a_killed_run_takes_its_step_along(tmp_path):
+    process, group = started(tmp_path, "exec sleep 60")
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 10
+    while alive_in(group) and time.monotonic() < end:
+        time.sleep(0.02)
+    left = alive_in(group)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+def alive_in(group):
+    """The processes of a group that still run."""
+    every = psutil.process_iter(["status"])
+    return [one.pid for one in every if one.info["status"] != psutil.STATUS_ZOMBIE and group_of(one.pid) == group]
 
 
 def group_of(pid):
