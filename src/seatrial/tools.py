@@ -195,8 +195,9 @@ class ReplaySource:
         """Why the process ended, if it did."""
         if self._process is None or self._process.poll() is None:
             return None
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return f"the replayed requests ended: {lines[-1] if lines else f'exit code {self._process.returncode}'}"
+        lines = [line.strip() for line in self._log.read_text(errors="replace").strip().splitlines()]
+        said = " ".join(lines[-2:] if lines and lines[-1].startswith("→") else lines[-1:])  # what to do says nothing without the reason
+        return f"the replayed requests ended: {said or f'exit code {self._process.returncode}'}"
 
     def stop(self) -> None:
         """End the process, and wait for it."""
