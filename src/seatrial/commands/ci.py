@@ -7,7 +7,7 @@
 
 What acts on the world stays out, and is said: jobs of an environment and jobs that may write at the forge run only with --allow NAME;
 --ephemeral runs those of an environment as a rehearsal, on an endpoint and a registry that end with it. With --state FOLDER their state is
-left there, so that monitor.yml has something to look at after deploy.yml. Artifacts and job summaries are left in SEATRIAL_HOME/ci.
+left there, so that monitor.yml has something to look at after train.yml. Artifacts and job summaries are left in SEATRIAL_HOME/ci.
 The exit code is that of the first step that failed; 0 where all that ran passed.
 """
 
