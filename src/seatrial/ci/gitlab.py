@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from seatrial.ci.gitlab_rules import GitLabLanguage, condition_holds
@@ -15,6 +16,7 @@ WORDS = {"default", "include", "stages", "variables", "workflow", "spec"}
 INHERITED = ("before_script", "artifacts", "cache")
 """What of `default` matters here."""
 STAGES = ["build", "test", "deploy"]
+NOT_OF_IT = "none of its rules takes it into a pipeline of this event"
 ARTIFACTS, CHECKOUT, CACHE = "gitlab/artifacts", "actions/checkout", "actions/cache"
 
 
@@ -34,7 +36,7 @@ def read_gitlab(path: str, document: Mapping[str, Any], source: Source) -> Pipel
         raise UsageError(f"{path}: there is no stage {unknown[0]!r}", hint=f"stages: {', '.join(stages)}")
     ordered = sorted(bodies, key=lambda name: stages.index(str(bodies[name].get("stage", "test"))))
     outside = _why_no_pipeline(document, base)
-    jobs = [_job(name, bodies, stages, base, source.variables, outside) for name in ordered]
+    jobs = _without_absent([_job(name, bodies, stages, base, source.variables, outside) for name in ordered], bodies)
     return Pipeline(path=path, event=event, jobs=in_order(jobs, path), language=GitLabLanguage(), base=base, env=base)
 
 
@@ -132,7 +134,7 @@ def _job(
     except ExpressionError as error:
         rule, why_not = {}, f"its rules cannot be evaluated here: {error}"
     if rule is None or rule.get("when") == "never":
-        rule, why_not = rule or {}, why_not or "none of its rules takes it into a pipeline of this event"
+        rule, why_not = rule or {}, why_not or NOT_OF_IT
     environment = body.get("environment") or ""
     needs, taken = _needs(name, bodies, stages)
     return Job(
@@ -146,6 +148,14 @@ def _job(
         keep_going=body.get("allow_failure") is True or rule.get("allow_failure") is True,
         why_not=why_not,
     )
+
+
+def _without_absent(jobs: Sequence[Job], bodies: Mapping[str, Mapping[str, Any]]) -> list[Job]:
+    """The jobs; who waits for the stages before its own waits for what this pipeline has of them."""
+    absent = {job.id for job in jobs if job.why_not == NOT_OF_IT}
+    return [
+        job if "needs" in bodies[job.id] else replace(job, needs=tuple(need for need in job.needs if need not in absent)) for job in jobs
+    ]
 
 
 def _needs(name: str, bodies: Mapping[str, Mapping[str, Any]], stages: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -71,6 +71,13 @@ def test_a_session_sees_gitlab_s_variables():
     )
 
 
+def test_a_job_waits_for_those_of_earlier_stages_that_the_pipeline_has():
+    one, two = "one: {stage: a, rules: [{if: $ONE}], script: x}", "two: {stage: b, script: y}"
+    text = f"stages: [a, b]\n{one}\n{two}\nnamed: {{stage: b, needs: [one], script: z}}"
+    assert [job.needs for job in read(text).jobs] == [(), (), ("one",)]
+    assert [job.needs for job in read(text, variables={"ONE": "1"}).jobs] == [(), ("one",), ("one",)]
+
+
 def test_a_variable_of_the_project_stands_above_those_of_the_file():
     text = 'a: {variables: {HOME_OF: /var, RUN: ""}, rules: [{if: $RUN == "b", variables: {HOME_OF: /opt}}], script: x}'
     (job,) = read(text, variables={"HOME_OF": "/srv", "RUN": "b"}).jobs
