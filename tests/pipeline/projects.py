@@ -8,8 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
+
+import psutil
+
+from seatrial.adapters.runtimes import remove_tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,9 +89,19 @@ class SmallProject:
     def git(self, *arguments):
         subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True)
 
+    def keep(self):
+        """Keep all that it holds now, for `put_back`."""
+        _copy(self.root, self.root.with_name("kept"))
+
+    def put_back(self):
+        """Make it hold what was kept and nothing else, in the same place, which its registry names; nothing of it may run."""
+        remove_tree(self.root)  # an endpoint's runtimes are read-only
+        _copy(self.root.with_name("kept"), self.root)
+
     def environment(self, **more):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "SEATRIAL_", "DVC_"))}
-        return {**kept, "PYTHONPATH": str(self.root / "src"), "GIT_CEILING_DIRECTORIES": str(self.root.parent), **more}
+        own = {"PYTHONPATH": str(self.root / "src"), "GIT_CEILING_DIRECTORIES": str(self.root.parent)}
+        return {**kept, **own, "OMP_NUM_THREADS": "1", **more}  # for so few rows, threads only wait for each other
 
     def start(self, *arguments, **more):
         command = [sys.executable, "-m", "seatrial", *arguments]
@@ -124,6 +139,11 @@ class SmallProject:
     def status(self):
         return json.loads(self.run("status", "--json"))
 
+    def processes(self, words):
+        """Those that run in its folder with these words in their command line."""
+        found = psutil.process_iter(["cmdline", "cwd"])
+        return [one for one in found if words in " ".join(one.info["cmdline"] or []) and one.info["cwd"] == str(self.root)]
+
     def ask(self, row):
         """The answer to one row, and its headers."""
         body = json.dumps({"dataframe_records": [row]}).encode()
@@ -135,3 +155,17 @@ class SmallProject:
 
 
 ROW = {"income": 50.0, "debt": 60.0, "purpose": "study", "employed": True}
+
+
+def _copy(source, target):
+    subprocess.run(["cp", "-a", source, target], check=True)  # what DVC linked stays linked
+
+
+def wait_for(condition, seconds=60):
+    """What `condition` gives once it is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"did not happen within {seconds} s")
