@@ -68,9 +68,9 @@ class Door:
             with socket.create_connection(self.target) as server:
                 server.sendall(head.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))
                 threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-                answer = b"".join(iter(lambda: server.recv(65536), b""))
-                if mode == "open":
-                    client.sendall(answer)
+                while data := server.recv(65536):
+                    if mode == "open":
+                        client.sendall(data)  # at once: a client that was promised "100 Continue" waits a second for it
             client.shutdown(socket.SHUT_RDWR)  # the thread that forwards still holds it
 
     @staticmethod
