@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from seatrial.adapters.mlflow_client import tracking_client
-from tests.mlflow_server import mlflow_server, signed_in  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

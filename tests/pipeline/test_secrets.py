@@ -9,7 +9,7 @@ import psutil
 import psycopg2
 import pytest
 
-from tests.mlflow_server import ADMIN, PASSWORD, mlflow_server  # noqa: F401 - a fixture
+from tests.mlflow_server import ADMIN, PASSWORD
 from tests.pipeline.projects import SmallProject
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ class Watch:
         self.thread.join()
 
 
-def test_no_secret_is_said_written_or_shown(mlflow_server, tmp_path):  # noqa: F811 - the fixture
+def test_no_secret_is_said_written_or_shown(mlflow_server, tmp_path):
     wanted, env = planted()
     assert len(set(wanted)) == 20
     address = urlsplit(mlflow_server.address)
