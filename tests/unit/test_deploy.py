@@ -94,7 +94,18 @@ def test_another_label_for_too_many_requests_goes_back_before_any_weight(world):
     assert world.weights() == [0, "mirror", 0]
 
 
-def test_no_traffic_is_undecided(world):
+@pytest.fixture
+def impatient(world):
+    """A step waits for two minutes there, and not for an hour."""
+    path = world.project.root / "params.yaml"
+    path.write_text(path.read_text().replace("rollout:\n", "rollout:\n  step_deadline_s: 120\n", 1))
+    world.project = Project.find(path.parent, env={})
+    assert world.project.settings.rollout.step_deadline_s == 120
+    return world
+
+
+def test_no_traffic_is_undecided(impatient):
+    world = impatient
     released(world)
     gate(world, 1)
     world.endpoint.rate = 0
@@ -102,7 +113,8 @@ def test_no_traffic_is_undecided(world):
     assert (done.exit_code, recorded(world).outcome, world.endpoint.current) == (3, Outcome.INCONCLUSIVE, route_of(1))
 
 
-def test_dead_telemetry_never_advances(world):
+def test_dead_telemetry_never_advances(impatient):
+    world = impatient
     released(world)
     gate(world, 1)
     world.endpoint.blind = True
