@@ -100,8 +100,7 @@ class SmallProject:
 
     def environment(self, **more):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "SEATRIAL_", "DVC_"))}
-        own = {"PYTHONPATH": str(self.root / "src"), "GIT_CEILING_DIRECTORIES": str(self.root.parent)}
-        return {**kept, **own, "OMP_NUM_THREADS": "1", **more}  # for so few rows, threads only wait for each other
+        return {**kept, "PYTHONPATH": str(self.root / "src"), "GIT_CEILING_DIRECTORIES": str(self.root.parent), **more}
 
     def start(self, *arguments, **more):
         command = [sys.executable, "-m", "seatrial", *arguments]
