@@ -190,22 +190,34 @@ def envoy(bench: Bench) -> list[Figure]:
 
 
 def latency(bench: Bench) -> list[Figure]:
-    """Time to answer at a fixed rate, from when each request was due: saturation first, then shares of it."""
-    with seatrial(bench.scratch) as server:
-        pin(server.pid, SERVER_CORE)
-        with own_core():
-            parts, port = request(json.dumps(records([one_row()])).encode()), int(server.url.split(":")[2].split("/")[0])
-            _warm(bench, server)
+    """Time to answer at a fixed rate, from when each request was due: saturation first, then shares of it.
+
+    A constant answer is asked for at the same rate, in turn: what the machine itself holds up is in both.
+    """
+    with seatrial(bench.scratch) as server, constant(bench.scratch) as other:
+        for one in (server, other):
+            pin(one.pid, SERVER_CORE)
+            _warm(bench, one)
+        with own_core(), closing(_client(server)) as client, closing(_client(other)) as aside:
             saturation = median([bench.rate(server, 64) for _ in range(bench.turns)])
             figures = [Figure(name="saturation, 64 connections", value=saturation, unit="requests/s")]
             for share in (0.1, 0.5, 0.8):
-                with closing(Client(port, connections=64)) as client:
-                    runs = [client.offer(parts, rate=share * saturation, seconds=bench.seconds).latencies() for _ in range(bench.turns)]
-                for part, high in ((0.5, None), (0.99, 5.0 if share == 0.5 else None)):
-                    value = median([percentile(run, part) for run in runs])
-                    name = f"p{100 * part:.0f} at {100 * share:.0f} % of saturation"
-                    figures.append(Figure(name=name, value=value, unit="ms", high=high))
+                runs = [[_offer(bench, one, share * saturation) for one in (client, aside)] for _ in range(bench.turns)]
+                for part in (0.5, 0.99):
+                    ours, machine = (median([percentile(run[at], part) for run in runs]) for at in (0, 1))
+                    name, high = f"p{100 * part:.0f} at {100 * share:.0f} % of saturation", 5.0 if (part, share) == (0.99, 0.5) else None
+                    figures += [Figure(name=name, value=ours, unit="ms", high=high)]
+                    figures += [Figure(name=f"{name}, a constant answer", value=machine, unit="ms")]
     return figures
+
+
+def _client(server: Running) -> Client:
+    return Client(int(server.url.split(":")[2].split("/")[0]), connections=64)
+
+
+def _offer(bench: Bench, client: Client, rate: float) -> list[float]:
+    """Milliseconds of the answers to one row at this rate."""
+    return client.offer(request(json.dumps(records([one_row()])).encode()), rate=rate, seconds=bench.seconds).latencies()
 
 
 class own_core:  # noqa: N801 - used as a statement
