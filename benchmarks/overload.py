@@ -22,7 +22,6 @@ from benchmarks._open_loop import Client, Offered, percentile, pin, request
 from benchmarks._servers import bundle, environment, one_row, records, server_command
 from benchmarks.serving import SERVER_CORE, own_core
 from seatrial.serving.app import Limits
-from seatrial.serving.waiting import ASIDE_FACTOR
 
 CONNECTIONS = 3_000
 FEW = 64
@@ -96,22 +95,24 @@ def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[
         with closing(Client(address, connections=CONNECTIONS)) as many:
             found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0, patience=PATIENCE_S)
         after = few.offer(parts, rate=CALM * saturation, seconds=5)
-    share = found.good_put(start=1) / saturation
+        again = _saturation(few, parts)
+    share = found.good_put(start=1) / ((saturation + again) / 2)
     answered = found.latencies(start=1)
-    bound = (1 + ASIDE_FACTOR) * Limits().max_waiting / saturation * 1000
     return [
-        Figure(name="saturation", value=saturation, unit="requests/s"),
+        Figure(name="saturation before", value=saturation, unit="requests/s"),
+        Figure(name="saturation after", value=again, unit="requests/s"),
         Figure(name="offered", value=found.planned / seconds, unit="requests/s"),
         Figure(name="good answers", value=found.good_put(start=1), unit="requests/s"),
-        Figure(name="good answers by saturation", value=100 * share, unit="%", low=80),
+        Figure(name="good answers by the mean of both saturations", value=100 * share, unit="%", low=80),
         Figure(name="p50 of the good answers", value=percentile(answered, 0.5), unit="ms"),
-        Figure(name="p99 of the good answers", value=percentile(answered, 0.99), unit="ms", high=bound),
+        Figure(name="p99 of the good answers", value=percentile(answered, 0.99), unit="ms", high=1000 * Limits().deadline_s),
         Figure(name="told to come again (503 with Retry-After)", value=float(found.told_when)),
         Figure(name="answers that are neither", value=float(len(found.status) - found.statuses[200] - found.told_when), high=0),
         Figure(name="connections that broke", value=float(found.broken), high=0),
         Figure(name="without an answer when the load ended", value=float(found.unanswered)),
         Figure(name="crashes", value=float(not running()), high=0),
         Figure(name="p99 before, at a tenth of saturation", value=calm, unit="ms"),
+        Figure(name="p99 after, from 2 s on", value=percentile(after.latencies(start=RECOVERY_S), 0.99), unit="ms"),
         Figure(name="until p99 is back", value=_recovered(after, max(calm + SLACK_MS, *_spans(before))), unit="s", high=RECOVERY_S),
     ]
 
@@ -123,16 +124,15 @@ def _saturation(client: Client, parts: tuple[bytes, bytes]) -> float:
 
 
 def _spans(offered: Offered) -> list[float]:
-    """The p99 of each quarter of a second, ms; infinite where nothing was answered."""
-    spans = [offered.latencies(start=at / 4, end=(at + 1) / 4) for at in range(int(offered.seconds * 4))]
+    """The p99 of each second, from one quarter of a second to the next, ms; infinite where nothing was answered."""
+    starts = [at / 4 for at in range(int(offered.seconds * 4) - 3)]
+    spans = [offered.latencies(start=start, end=start + 1) for start in starts]
     return [percentile(span, 0.99) if span else float("inf") for span in spans]
 
 
 def _recovered(after: Offered, limit: float) -> float:
-    """Seconds until no quarter of a second is worse than the worst one before; infinite where that never comes."""
-    late = [at for at, worst in enumerate(_spans(after), start=1) if worst > limit]
-    last = max(late, default=0) / 4
-    return last if last < after.seconds else float("inf")
+    """Seconds until a whole second is no worse than the worst one before was; infinite where that never comes."""
+    return next((at / 4 for at, worst in enumerate(_spans(after)) if worst <= limit), float("inf"))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ each pass of the event loop those that are there, a few at a time, so that new o
 and none longer than it may. Who comes then gets 503 and Retry-After at once, where possible without even being parsed.
 
 Even that costs a sixth of an answer and more, nearly all of it in the kernel, and where three times too many come it would take half of a
-server's time from those who wait. So refusing may take a twentieth of what answering takes. Whom that leaves over is set aside
+server's time from those who wait. So refusing may take a fiftieth of what answering takes. Whom that leaves over is set aside
 unparsed, one request a connection, and is queued in turn when there is room, or refused when it has waited too long; only when
 too many are set aside, everybody else is refused at once.
 """
@@ -32,7 +32,7 @@ CHAMPION = b"\r\nx-seatrial-variant: champion\r\n"
 NOT_AGAIN = (b"x-envoy-ratelimited", b"true")
 AT_ONCE = 64
 """So many are answered before the event loop looks for new ones."""
-REFUSING_SHARE = 0.05
+REFUSING_SHARE = 0.02
 """Of the time that answering takes, how much refusing may take beside it."""
 REFUSAL_S = 15e-6
 """About what a refusal takes, with reading and writing."""

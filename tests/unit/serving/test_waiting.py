@@ -208,8 +208,8 @@ def test_who_sends_more_meanwhile_is_read_no_further_and_gets_both_answers_in_or
     run(scenario)
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.0, False), (0.3, True)])
-def test_refusing_may_take_a_twentieth_of_the_time_that_answering_took(seconds, expected, monkeypatch):
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, False), (0.3, False), (0.6, True)])
+def test_refusing_may_take_a_fiftieth_of_the_time_that_answering_took(seconds, expected, monkeypatch):
     monkeypatch.setattr(waiting, "REFUSAL_S", 0.01)
 
     async def scenario():
