@@ -24,6 +24,9 @@ ID_LENGTH = 256
 Reader = Callable[[Any, list[int]], Any]
 """From a JSON value to what the tensor holds; appends the column's position to the list where the value is unusual."""
 
+Usual = Callable[[Sequence[Any]], Sequence[Any] | None]
+"""Values that are all as training saw them, as they are taken; None where one of them needs a look of its own."""
+
 
 class _Unfit(Exception):  # noqa: N818 - becomes a RequestError once the row is known
     """A value that its column cannot take; the message goes on from "column … row …"."""
@@ -82,16 +85,19 @@ class Decoder:
         unusual: list[int] = []
         numbers: list[Any] = []
         categories: list[Any] = []
+        logged: list[Sequence[Any]] = []
         for (name, read), usual, is_category in zip(self._readers, self._usual, self._are_categories, strict=True):
             if name not in columns:
                 raise RequestError(f"column {name!r} is missing in all rows", column=name)
             values = columns[name]
-            (categories if is_category else numbers).extend(values if usual(values) else _read_all(name, read, values, unusual))
+            taken = usual(values)
+            logged.append(values if taken is None else taken)
+            (categories if is_category else numbers).extend(_read_all(name, read, values, unusual) if taken is None else taken)
         ids = columns.get(self._id) if self._id is not None else None
         return Rows(
             count=count,
             tensors=self._tensors(numbers, categories, count),
-            values=zip(*(columns[name] for name in self._names), strict=True),
+            values=zip(*logged, strict=True),
             ids=[_as_id(value) for value in ids] if ids is not None else [None] * count,
             unusual=unusual,
             unknown=unknown,
@@ -155,17 +161,33 @@ def _reader(column: Input, position: int) -> Reader:
     return _number_reader(column, position, whole=column.type == "integer")
 
 
-def _usual(column: Input) -> Callable[[Sequence[Any]], bool]:
-    """Whether values are all as training saw them, so that none needs a look of its own."""
+def _usual(column: Input) -> Usual:
+    """For a column's values; what is known of a category is given as the manifest's own string, so that the log holds it once."""
     if column.type == "category":
-        known = frozenset(column.categories or ())
-        return lambda values: set(map(type, values)) == {str} and known.issuperset(values)
+        return _known_of(column.categories or ())
     if column.type == "boolean":
-        return lambda values: set(map(type, values)) == {bool}
+        return lambda values: values if set(map(type, values)) == {bool} else None
     kinds = {int} if column.type == "integer" else {int, float}
     low = -FLOAT32_MAX if column.minimum is None else column.minimum
     high = FLOAT32_MAX if column.maximum is None else column.maximum
-    return lambda values: bool(values) and kinds.issuperset(map(type, values)) and low <= min(values) and max(values) <= high
+
+    def usual(values: Sequence[Any]) -> Sequence[Any] | None:
+        plain = bool(values) and kinds.issuperset(map(type, values)) and low <= min(values) and max(values) <= high
+        return values if plain else None
+
+    return usual
+
+
+def _known_of(categories: Iterable[str]) -> Usual:
+    own = {value: value for value in categories}
+
+    def usual(values: Sequence[Any]) -> Sequence[Any] | None:
+        try:
+            return list(map(own.__getitem__, values))
+        except (KeyError, TypeError):  # one is unknown, or is nothing that a category can be
+            return None
+
+    return usual
 
 
 def _number_reader(column: Input, position: int, *, whole: bool) -> Reader:

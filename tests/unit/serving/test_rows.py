@@ -1,4 +1,5 @@
 import contextlib
+import json
 import math
 
 import numpy as np
@@ -58,6 +59,27 @@ def test_many_rows_give_the_same_tensors_as_each_row_alone(count):
         np.testing.assert_array_equal(tensor, np.concatenate([rows.tensors[name] for rows in alone]))
     assert [list(values) for values in together.values] == [list(values) for rows in alone for values in rows.values]
     assert list(together.ids) == [record["client"] for record in records]
+
+
+def test_known_categories_of_many_rows_are_held_once_whatever_the_rows():
+    own = {id(value) for column in DECODER.inputs for value in column.categories or ()}
+    records = [json.loads(json.dumps(GOOD)) for _ in range(50)]
+    assert not {id(record["colour"]) for record in records} & own
+    held = [value for row in DECODER.records(records).values for value in row if type(value) is str]
+    assert len(held) == 100
+    assert {id(value) for value in held} <= own
+
+
+@pytest.mark.parametrize("odd", ["pink", None, ["red"]])
+def test_a_column_with_a_category_that_is_not_known_is_looked_at_value_by_value(odd):
+    records = [GOOD, {**GOOD, "colour": odd}]
+    if odd == ["red"]:
+        assert refused(*records).row == 1
+        return
+    rows = DECODER.records(records)
+    assert [row[3] for row in rows.values] == ["red", odd]
+    assert rows.tensors["colour"].tolist() == ["red", odd or ""]
+    assert len(rows.unusual) == (odd == "pink")
 
 
 def test_no_rows_are_answered_with_no_rows():
