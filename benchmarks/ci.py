@@ -6,30 +6,35 @@ brings up the base's model, and trains, gates and rolls out what the pull reques
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import tempfile
 from pathlib import Path
 
 from benchmarks._common import clone, free_port, median, nox_command, plain_environment, table, timed
 
-RUNS = 3
 AUTHOR = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")
 
 
 def main() -> None:
     """Warm the cache with the base, then time both for one pull request after the other."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--pairs", type=int, default=3, help="pull requests (default: 3); each takes about five minutes")
+    asked = options.parse_args()
+    if asked.pairs < 1:
+        options.error(f"--pairs is {asked.pairs}; at least one is measured")
     with tempfile.TemporaryDirectory() as scratch:
         folder, env = clone(Path(scratch)), plain_environment()
         _begin(folder)
         timed([*nox_command(), "-s", "ci", "--", "train.yml"], cwd=folder, env=env)
-        pairs = [_pair(folder, Path(scratch) / f"alone-{number}", number, env) for number in range(RUNS)]
+        pairs = [_pair(folder, Path(scratch) / f"alone-{number}", number, env) for number in range(asked.pairs)]
     rows = [
         ("nox -s ci -- train.yml", [one for one, _, _ in pairs], [one / alone for one, alone, _ in pairs]),
         ("nox -s validate train gate", [alone for _, alone, _ in pairs], [1.0]),
         ("nox -s validate train gate deploy", [alone + more for _, alone, more in pairs], [1 + more / alone for _, alone, more in pairs]),
     ]
     table(
-        f"A pull request that changes the model, median of {RUNS} pairs",
+        f"A pull request that changes the model, median of {asked.pairs} pairs",
         ["command", "seconds", "ratio"],
         [[command, f"{median(seconds):.1f}", f"{median(ratios):.2f}"] for command, seconds, ratios in rows],
     )
@@ -50,7 +55,9 @@ def _pair(folder: Path, alone: Path, number: int, env: dict[str, str]) -> tuple[
     subprocess.run(["git", "clone", "--quiet", str(folder), str(alone)], check=True)
     try:
         judged = timed([*nox_command(), "-s", "validate", "train", "gate"], cwd=alone, env=env)
-        return pipeline, judged, timed([*nox_command(), "-s", "deploy"], cwd=alone, env=env)
+        deployed = timed([*nox_command(), "-s", "deploy"], cwd=alone, env=env)
+        print(f"pull request {number + 1}: pipeline {pipeline:.1f} s, sessions {judged:.1f} s, deploy {deployed:.1f} s", flush=True)
+        return pipeline, judged, deployed
     finally:
         timed([*nox_command(), "-s", "down"], cwd=alone, env=env, expect=None)
 
