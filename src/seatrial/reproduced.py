@@ -26,6 +26,8 @@ HERE = "the project's folder"
 BEFORE = ".dvc/tmp/seatrial-before"
 NOTED = ".dvc/tmp/seatrial-hashes.json"
 ALWAYS_BYTES = 64 << 20
+COMMAND_WORDS = 5
+"""Of a process's command line, how many words may name the program that it is."""
 
 
 def mend_torn(root: Path, lock: Path) -> None:
@@ -84,12 +86,13 @@ def _is_dvc(note: Any) -> bool:
     import psutil
 
     try:
-        command = " ".join(psutil.Process(int(note["pid"])).cmdline())
+        words = psutil.Process(int(note["pid"])).cmdline()[:COMMAND_WORDS]
     except psutil.AccessDenied:
         return True
     except psutil.Error:
         return False
-    return "dvc" in command or "seatrial" in command
+    # Not by the path: a folder may be called after the project.
+    return any(Path(word).name in ("dvc", "seatrial") or word.startswith(("dvc.", "seatrial.")) for word in words)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,7 @@ def copied(trained, store, monkeypatch, tmp_path):
     for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": address, "AWS_CONFIG_FILE": str(tmp_path / "none")}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    monkeypatch.chdir(tmp_path)  # DVC asks git about a path from here, and what is ignored here counts
     shutil.copytree(trained.root, tmp_path / "project", symlinks=True)
     return Project(root=tmp_path / "project", env=environment(tmp_path / "project", **credentials()))
 

@@ -88,6 +88,7 @@ def test_what_a_killed_supervisord_ran_is_waited_for(tmp_path):
 def test_a_program_that_a_killed_supervisord_was_starting_is_waited_for(tmp_path):
     line = [sys.executable, "-c", "import time; time.sleep(0.7)", str(tmp_path / "supervisord.pid"), "program"]
     starting = subprocess.Popen(line)
+    assert wait_until(lambda: "program" in command_line(starting.pid), 5)  # for a moment, a process that begins has none
     Supervisor(tmp_path, tmp_path / "control.sock", {}).end_lost()
     ended = not alive(starting.pid)
     starting.wait()
