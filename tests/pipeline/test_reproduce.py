@@ -210,7 +210,7 @@ def test_what_a_killed_dvc_left_half_written_is_put_back(project):
     reproduce(project)
     assert (root / "dvc.lock").read_bytes() == whole
     (root / "dvc.lock").write_bytes(b"")
-    with subprocess.Popen([sys.executable, "-c", "input()", "/home/me/seatrial/dvc-data"], stdin=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-c", "input()", "seatrial/dvc-data"], stdin=subprocess.PIPE) as other:
         note = {"pid": other.pid, "cmd": "dvc repro"}  # the number of a killed DVC, now that of another program
         (root / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(root / "artifacts/model"): note}}))
         reproduce(project)
