@@ -21,6 +21,7 @@ from seatrial.serving.predictions import Entry, LogSettings, PredictionLog, part
 from seatrial.serving.rows import Decoder
 from seatrial.serving.upload import access, upload, upload_state, waiting
 from tests.bundles import make_bundle, make_rows
+from tests.dvc_projects import wait_for
 from tests.stores import Door, s3_server
 
 pytestmark = pytest.mark.slow
@@ -290,13 +291,6 @@ def test_the_program_says_what_is_wrong_once_and_how_it_stands_and_ends_on_sigte
     assert process.returncode == 0
     assert "Traceback" not in said
     assert said.splitlines()[-1] == f"prediction log: parts go to {URI} again"
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert condition()
 
 
 def test_only_one_program_uploads_a_log(tmp_path, door):

@@ -101,13 +101,19 @@ def overflow(shown):
     return shown.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-def needs_nothing_and_fits(opened, path, scheme, width, *, texts):  # noqa: F811
-    """A page without scripts loads nothing, fits the window, and its more than `texts` texts can be read."""
+def loads_nothing_and_fits(opened, path, scheme, width):  # noqa: F811
+    """The page, opened: it has no scripts, loads nothing, and fits the window."""
     shown = opened(path, color_scheme=scheme, viewport={"width": width, "height": 800})
     assert shown.errors == []
     assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
     assert shown.ask("document.scripts.length") == 0
     assert overflow(shown) <= 0
+    return shown
+
+
+def needs_nothing_and_fits(opened, path, scheme, width, *, texts):  # noqa: F811
+    """A page without scripts loads nothing, fits the window, and its more than `texts` texts can be read."""
+    shown = loads_nothing_and_fits(opened, path, scheme, width)
     contrasts = shown.page.evaluate(CONTRASTS)
     assert len(contrasts) > texts
     assert [(place, round(ratio, 2)) for place, ratio in contrasts if ratio < 4.5] == []

@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.simulation.report import Simulated, simulation_page
 from tests.browser import browser, opened  # noqa: F401 - fixtures
-from tests.contract.test_pages import CONTRASTS, overflow
+from tests.contract.test_pages import CONTRASTS, loads_nothing_and_fits
 from tests.simulations import seen, settings, told
 
 
@@ -15,11 +15,7 @@ def test_the_page_needs_nothing_else_and_fits_every_window(opened, tmp_path, sch
     year = (seen(1), seen(2, "drift.columns"), seen(3, "drift.prediction"), seen(4, "drift.columns", version=2, then=None))
     path = tmp_path / "simulate.html"
     path.write_text(simulation_page(Simulated(story=told(tmp_path).story, settings=settings(), year=year)))
-    shown = opened(path, color_scheme=scheme, viewport={"width": width, "height": 800})
-    assert shown.errors == []
-    assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
-    assert shown.ask("document.scripts.length") == 0
-    assert overflow(shown) <= 0
+    shown = loads_nothing_and_fits(opened, path, scheme, width)
     contrasts = shown.page.evaluate(CONTRASTS)
     assert [(place, round(ratio, 2)) for place, ratio in contrasts if ratio < 4.5 and not place.startswith("style")] == []
     inside = (

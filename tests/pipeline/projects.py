@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -158,13 +157,3 @@ ROW = {"income": 50.0, "debt": 60.0, "purpose": "study", "employed": True}
 
 def _copy(source, target):
     subprocess.run(["cp", "-a", source, target], check=True)  # what DVC linked stays linked
-
-
-def wait_for(condition, seconds=60):
-    """What `condition` gives once it is true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"did not happen within {seconds} s")

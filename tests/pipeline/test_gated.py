@@ -6,7 +6,8 @@ import socket
 import psutil
 import pytest
 
-from tests.pipeline.projects import ROW, SmallProject, wait_for
+from tests.dvc_projects import wait_for
+from tests.pipeline.projects import ROW, SmallProject
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,8 @@ import signal
 import psutil
 import pytest
 
-from tests.pipeline.projects import SmallProject, wait_for
+from tests.dvc_projects import wait_for
+from tests.pipeline.projects import SmallProject
 
 pytestmark = pytest.mark.slow
 
