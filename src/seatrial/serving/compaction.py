@@ -2,27 +2,52 @@
 
 A merged part names the parts that it holds. It is written whole before those are removed, and a reader leaves out what a merged
 part names: killed at any moment, the log has every row once.
+
+A server has this done by a process of its own (`python -m seatrial.serving.compaction FOLDER`): in the thread that writes the log,
+merging would let it fall behind for seconds, and the memory that it takes would stay with the server.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from seatrial.adapters.leash import die_with_parent
 from seatrial.files import locked, write_atomic
 
 MERGED = "-merged-"
 LOCK = ".compact.lock"
 HOLDS = b"seatrial.holds"
 FEWEST, MOST = 50, 1_000
+LOWEST = 19
 MOST_BYTES = 8 * 2**20
 """Of the parts that are merged at a time: compressed rows of tables take some ten times that in memory, one part at a time."""
 
 SETTLED_S = 60.0
 """Parts younger than this are left alone: somebody may be reading the list that they stand in."""
+
+
+def start_compaction(folder: Path) -> subprocess.Popen[bytes]:
+    """Begin to merge the small parts of all days of a log, in a process that ends with this one (on Linux) and gives way to others."""
+    return subprocess.Popen([sys.executable, "-I", "-m", "seatrial.serving.compaction", str(folder)], stdin=subprocess.DEVNULL)
+
+
+def main(folder: str) -> None:
+    """Merge the small parts of each day; what goes wrong with one is said on stderr, and the log goes on with small parts there."""
+    if sys.platform == "linux":
+        die_with_parent()
+    os.nice(LOWEST)
+    for day in sorted(Path(folder).glob("date=*")):
+        try:
+            compact(day, now=time.time())
+        except Exception as error:  # noqa: BLE001 - the other days go on
+            print(f"prediction log: the parts of {day.name} are not merged: {error}", file=sys.stderr, flush=True)
 
 
 def compact(day: Path, *, now: float, fewest: int = FEWEST, settled: float = SETTLED_S) -> int:
@@ -122,3 +147,7 @@ def _held(path: Path) -> list[str]:
     except (OSError, ValueError):  # an unreadable part is named by who reads its rows
         return []
     return [str(name) for name in json.loads(metadata.get(HOLDS, b"[]"))]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import subprocess
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
-from seatrial.serving.compaction import compact, superseded
+from seatrial.serving.compaction import start_compaction, superseded
 from seatrial.serving.log_parts import OWN_COLUMNS, PIECE_ROWS, Entry, LogSettings, LogWriter, Part, own_name
 from seatrial.serving.losses import Counters, opened, settle, told
 
@@ -62,6 +63,7 @@ class PredictionLog:
         self._ending = threading.Event()
         self._complained = False
         self._next_housekeeping = 0.0
+        self._compaction: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
 
     def start(self) -> None:
@@ -105,6 +107,9 @@ class PredictionLog:
         self._ending.set()
         self._wake.set()
         self._thread.join()
+        if self._compaction is not None:
+            self._compaction.terminate()
+            self._compaction.wait()
         self._resources.close()
         self._settle()
 
@@ -191,15 +196,16 @@ class PredictionLog:
             self._next_housekeeping = now + HOUSEKEEPING_SECONDS
             self._settle()  # before parts are merged or removed
             remove_old_parts(self.settings.folder, today=dt.datetime.fromtimestamp(now, dt.UTC).date(), keep_days=self.settings.keep_days)
-            self._compact(now)
+            self._compact()
 
-    def _compact(self, now: float) -> None:
-        """Merge small parts; what goes wrong is said, and the log goes on with small ones."""
-        for day in sorted(self.settings.folder.glob("date=*")):
-            try:
-                compact(day, now=now)
-            except Exception as error:  # noqa: BLE001 - whatever happens to the log, answers go on
-                print(f"prediction log: the parts of {day.name} are not merged: {error}", file=sys.stderr, flush=True)
+    def _compact(self) -> None:
+        """Have small parts merged, unless that is still going on; a machine that starts no process goes on with small ones."""
+        if self._compaction is not None and self._compaction.poll() is None:
+            return
+        try:
+            self._compaction = start_compaction(self.settings.folder)
+        except OSError as error:
+            print(f"prediction log: its parts are not merged: {error}", file=sys.stderr, flush=True)
 
 
 def remove_old_parts(folder: Path, *, today: dt.date, keep_days: int) -> None:

@@ -2,6 +2,9 @@ import datetime as dt
 import os
 import re
 import resource
+import shutil
+import signal
+import subprocess
 import time
 
 import msgspec
@@ -10,7 +13,8 @@ import pytest
 
 from seatrial.bundle import Input
 from seatrial.errors import DataError
-from seatrial.serving.compaction import compact
+from seatrial.serving import predictions
+from seatrial.serving.compaction import FEWEST, MERGED, compact, start_compaction
 from seatrial.serving.losses import log_losses, opened
 from seatrial.serving.predictions import OWN_COLUMNS, Entry, LogSettings, PredictionLog, parts, read_log, remove_old_parts
 from seatrial.serving.rows import Decoder
@@ -100,6 +104,69 @@ def test_a_process_with_the_id_of_an_older_one_does_not_touch_its_parts_merged_o
         (day,) = tmp_path.glob("date=*")
         assert compact(day, now=time.time(), fewest=2, settled=0.0) == 2
         assert read_log(tmp_path).height == 4 * turn
+
+
+@pytest.fixture
+def many_parts(tmp_path, manifest):
+    """A log of so many small parts, of an hour ago, that they are worth merging."""
+    log = make_log(tmp_path, manifest)
+    for _ in range(FEWEST):
+        log.append(entry(manifest, make_rows(1)))
+        log.flush()
+    for path in parts(tmp_path):
+        os.utime(path, (time.time() - 3600,) * 2)
+    return tmp_path
+
+
+def test_small_parts_are_merged_beside_the_log_which_goes_on(many_parts, manifest):
+    log = make_log(many_parts, manifest)
+    log.start()
+    until = time.monotonic() + 60
+    while len(parts(many_parts)) > 1 and time.monotonic() < until:
+        time.sleep(0.05)
+    log.append(entry(manifest, make_rows(2)))
+    log.close()
+    assert [MERGED in path.name for path in parts(many_parts)] == [False, True]
+    assert read_log(many_parts).height == FEWEST + 2
+    assert log._compaction.returncode is not None
+
+
+def test_what_cannot_be_merged_is_named_and_the_other_days_are(many_parts, capfd):
+    (day,) = many_parts.glob("date=*")
+    broken = shutil.copytree(day, many_parts / "date=2026-11-01")
+    first = min(broken.glob("*.parquet"))
+    first.write_bytes(b"PAR1")
+    os.utime(first, (time.time() - 3600,) * 2)
+    process = start_compaction(many_parts)
+    assert process.wait(60) == 0
+    assert "the parts of date=2026-11-01 are not merged" in capfd.readouterr().err
+    assert [len(parts(many_parts, since=NOON)), len(list(broken.glob("*.parquet")))] == [1, FEWEST]
+
+
+def test_a_log_that_is_closed_ends_the_merging(tmp_path, manifest, monkeypatch):
+    sleeping = subprocess.Popen(["sleep", "60"])
+    monkeypatch.setattr(predictions, "start_compaction", lambda _: sleeping)
+    log = make_log(tmp_path, manifest)
+    log._keep_house()
+    log._next_housekeeping = 0.0
+    monkeypatch.setattr(predictions, "start_compaction", lambda _: pytest.fail("one is enough"))
+    log._keep_house()
+    log.start()
+    log.close()
+    assert sleeping.poll() == -signal.SIGTERM
+
+
+def test_a_machine_that_starts_no_process_keeps_its_small_parts(many_parts, manifest, monkeypatch, capsys):
+    def refused(folder):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(predictions, "start_compaction", refused)
+    log = make_log(many_parts, manifest)
+    log._keep_house()
+    assert "its parts are not merged: no more processes" in capsys.readouterr().err
+    log.append(entry(manifest, make_rows(2)))
+    log.flush()
+    assert read_log(many_parts).height == FEWEST + 2
 
 
 def test_nothing_asked_writes_nothing(tmp_path, manifest):
