@@ -12,6 +12,7 @@ import json
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -107,7 +108,7 @@ def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[
         Figure(name="p50 of the good answers", value=percentile(answered, 0.5), unit="ms"),
         Figure(name="p99 of the good answers", value=percentile(answered, 0.99), unit="ms", high=1000 * Limits().deadline_s),
         Figure(name="told to come again (503 with Retry-After)", value=float(found.told_when)),
-        Figure(name="answers that are neither", value=float(len(found.status) - found.statuses[200] - found.told_when), high=0),
+        Figure(name=_neither(found), value=float(len(found.status) - found.statuses[200] - found.told_when), high=0),
         Figure(name="connections that broke", value=float(found.broken), high=0),
         Figure(name="without an answer when the load ended", value=float(found.unanswered)),
         Figure(name="crashes", value=float(not running()), high=0),
@@ -121,6 +122,12 @@ def _saturation(client: Client, parts: tuple[bytes, bytes]) -> float:
     """Good answers a second where the client asks for more than there can be, on few connections: nobody is refused."""
     client.offer(parts, rate=500, seconds=2)
     return median([client.offer(parts, rate=60_000, seconds=3, grace=0).good_put() for _ in range(3)])
+
+
+def _neither(offered: Offered) -> str:
+    """What the row of all other answers is called: with their statuses, where there are any."""
+    others = offered.statuses - Counter({200: offered.statuses[200], 503: offered.told_when})
+    return "answers that are neither" + "".join(f", {count:,} × {status}" for status, count in sorted(others.items()))
 
 
 def _spans(offered: Offered) -> list[float]:

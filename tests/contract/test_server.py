@@ -288,10 +288,14 @@ def test_who_asks_how_the_server_is_gets_an_answer_while_others_wait(tmp_path, b
         assert running.stop() == 0
 
 
-@pytest.mark.parametrize("size", [10, 3_000_000], ids=["unparsed", "parsed"])
+@pytest.mark.parametrize(
+    ("why", "size"),
+    [("--max-waiting", 10), ("--max-waiting", 3_000_000), ("--deadline-seconds", 10), ("--deadline-seconds", 3_000_000)],
+    ids=["unparsed", "parsed", "late", "late and large"],
+)
 @pytest.mark.parametrize(("variant", "final"), [("champion", "true"), ("challenger", None), (None, None)])
-def test_only_a_champion_s_refusal_tells_envoy_not_to_ask_again(tmp_path, bundle, size, variant, final):
-    running = start(tmp_path, bundle, "--max-waiting", "0")
+def test_only_a_champion_s_refusal_tells_envoy_not_to_ask_again(tmp_path, bundle, why, size, variant, final):
+    running = start(tmp_path, bundle, why, "0")
     try:
         connection = UnixConnection(running.uds)
         named = {} if variant is None else {"x-seatrial-variant": variant}

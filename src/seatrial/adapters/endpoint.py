@@ -35,6 +35,8 @@ START_S = 15.0
 KEPT_LONGER_S = 600.0
 FREED_S = 2.0
 AFTER_SERVERS = 900
+WAITING_SHARE = 0.9
+"""Of an attempt's time, how much a request may wait in a server: the refusal has to be there before Envoy gives the attempt up."""
 CONCURRENCY = 1
 """Envoy's worker threads: on two cores shared with the servers, a second one answers no more requests."""
 
@@ -92,7 +94,7 @@ class LocalEndpoint:
         self._root = root or self._home.parent
         self._env = dict(os.environ) if env is None else env
         self._command = server_command or model_server(
-            log=self._home / "log", settings=log, name=name, deadline_s=settings.request_timeout_s
+            log=self._home / "log", settings=log, name=name, deadline_s=WAITING_SHARE * settings.request_timeout_s
         )
 
     def ensure(self, variants: tuple[Variant, ...]) -> None:

@@ -19,6 +19,7 @@ from seatrial.serving import inference, protocols, scoring
 from seatrial.serving.batches import BrokenAnswer, score_all, score_alone
 from seatrial.serving.content import BINARY, Content, content_of, unpack
 from seatrial.serving.exchange import (
+    NOT_AGAIN,
     RETRY_AFTER,
     ROLES,
     Answered,
@@ -311,7 +312,7 @@ def _unknown_path(path: str, name: str) -> str:
 def _extra(request: Request, error: RequestError) -> tuple[Header, ...]:
     """Headers that some refusals need."""
     if error.status == 503:
-        return (RETRY_AFTER,)
+        return (RETRY_AFTER, NOT_AGAIN) if request.role == "champion" else (RETRY_AFTER,)
     if error.status != 405:
         return ()
     posted = request.path == "/invocations" or request.path.endswith("/infer")

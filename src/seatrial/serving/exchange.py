@@ -24,6 +24,8 @@ SANE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}").fullmatch
 PATIENCE = b"x-envoy-expected-rq-timeout-ms"
 """The header in which Envoy says after how long it gives an attempt up; whoever asks a server directly may send it too."""
 RETRY_AFTER = (b"retry-after", b"1")
+NOT_AGAIN = (b"x-envoy-ratelimited", b"true")
+"""What Envoy takes as: do not ask again."""
 DISCARD_FACTOR = 8
 """So many times the largest body is read and thrown away before a client that sends too much is cut off."""
 

@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from seatrial.serving.arrival import ArrivingProtocol
-from seatrial.serving.exchange import RETRY_AFTER, Header, Request, request_of
+from seatrial.serving.exchange import NOT_AGAIN, RETRY_AFTER, Header, Request, request_of
 
 if TYPE_CHECKING:
     from seatrial.serving.app import Application
 
 CHAMPION = b"\r\nx-seatrial-variant: champion\r\n"
 """As Envoy writes it into a request."""
-NOT_AGAIN = (b"x-envoy-ratelimited", b"true")
 AT_ONCE = 64
 """So many are answered before the event loop looks for new ones."""
 REFUSING_SHARE = 0.02
