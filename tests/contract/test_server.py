@@ -6,12 +6,14 @@ import gzip
 import http.client
 import json
 import re
+import resource
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
+from seatrial.adapters.envoy import GENEROUS
 from seatrial.bundle import read_digest
 from seatrial.serving.predictions import read_log
 from tests.bundles import make_bundle, make_rows, probability_of
@@ -229,6 +232,46 @@ def test_nobody_waits_longer_than_the_server_allows(tmp_path, bundle, size):
         assert running.ask("/ping").status == 200
     finally:
         assert running.stop() == 0
+
+
+def test_as_many_as_envoy_lets_through_may_connect_while_the_server_looks_away(own_server, many_files):
+    own_server.process.send_signal(signal.SIGSTOP)
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(GENEROUS)]
+    try:
+        for client in clients:
+            client.setblocking(False)
+        refused = [client.connect_ex(str(own_server.uds)) for client in clients]
+        assert refused == [0] * GENEROUS
+    finally:
+        for client in clients:
+            client.close()
+        own_server.process.send_signal(signal.SIGCONT)
+    assert own_server.ask("/ping").status == 200
+
+
+def test_a_shell_s_usual_limit_of_open_files_does_not_bound_the_connections(tmp_path, bundle, many_files):
+    _, hard = many_files
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, hard))
+    running = start(tmp_path, bundle)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (GENEROUS, hard))
+    clients = [UnixConnection(running.uds) for _ in range(1_500)]
+    try:
+        for client in clients:
+            client.request("GET", "/ping")
+        assert Counter(client.getresponse().status for client in clients) == {200: 1_500}
+    finally:
+        for client in clients:
+            client.close()
+        assert running.stop() == 0
+
+
+@pytest.fixture
+def many_files():
+    """A test with thousands of sockets open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, GENEROUS + 1_000), hard))
+    yield soft, hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 HEADS = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -31,7 +32,10 @@ from seatrial.serving.rows import Decoder, Rows
 from seatrial.serving.runtime import Runtime
 
 GOLDEN_TOLERANCE = 1e-5
-BACKLOG = 2048
+BACKLOG = 4096
+"""So many may connect while the server looks away for a moment: as many as Envoy lets through to it. Past it, a unix socket refuses."""
+FILES = 16_384
+"""For those connections and the log's files: a shell's usual 1,024 would end connections that Envoy lets through."""
 DRAIN_SECONDS = 10
 SWITCH_SECONDS = 0.0005
 """How long the log's thread may hold the interpreter while a request waits; Python's own 5 ms would show in the p99."""
@@ -121,6 +125,7 @@ def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: soc
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
+    _allow_files()
     server = uvicorn.Server(config)
     # SIGTERM is an orderly end here, not a death: before uvicorn listens to it, and when uvicorn raises it again once it has drained.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
@@ -133,6 +138,14 @@ def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: soc
     finally:
         if log is not None:
             log.close()
+
+
+def _allow_files() -> None:
+    """Raise this process's limit of open files, as far as its user may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _application(runtime: Runtime) -> type[Application]:
