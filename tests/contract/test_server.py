@@ -7,14 +7,16 @@ import http.client
 import json
 import re
 import resource
+import select
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +249,33 @@ def test_as_many_as_envoy_lets_through_may_connect_while_the_server_looks_away(o
             client.close()
         own_server.process.send_signal(signal.SIGCONT)
     assert own_server.ask("/ping").status == 200
+
+
+def test_new_clients_are_heard_soon_while_others_keep_the_server_busy(own_server):
+    """One connection a pass of the event loop would be one new client for every 64 answers."""
+    request = posted(json.dumps({"dataframe_records": make_rows(20)}).encode())
+    groups = deque([[socket.socket(socket.AF_UNIX) for _ in range(64)] for _ in range(8)])
+    strangers = [socket.socket(socket.AF_UNIX) for _ in range(200)]
+    for client in chain(*groups):
+        client.connect(str(own_server.uds))
+    own_server.process.send_signal(signal.SIGSTOP)
+    for client in chain(*groups, strangers):
+        if client in strangers:
+            client.connect(str(own_server.uds))
+        client.sendall(request)
+    own_server.process.send_signal(signal.SIGCONT)
+    answered, waiting = 0, set(strangers)
+    while waiting:
+        for client in groups[0]:
+            assert whole_answer(client)[0] == 200
+            client.sendall(request)
+        answered += len(groups[0])
+        groups.rotate(-1)
+        waiting -= set(select.select(waiting, [], [], 0)[0])
+    assert [whole_answer(client)[0] for client in strangers] == [200] * len(strangers)
+    assert answered < 20 * len(strangers)
+    for client in chain(*groups, strangers):
+        client.close()
 
 
 def test_a_shell_s_usual_limit_of_open_files_does_not_bound_the_connections(tmp_path, bundle, many_files):

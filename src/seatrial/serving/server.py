@@ -34,6 +34,9 @@ from seatrial.serving.runtime import Runtime
 GOLDEN_TOLERANCE = 1e-5
 BACKLOG = 4096
 """So many may connect while the server looks away for a moment: as many as Envoy lets through to it. Past it, a unix socket refuses."""
+DOORS = 32
+"""So many connections are accepted in one pass of the event loop: libuv takes one of each listening socket, and a pass under load lasts
+as long as 64 answers. New clients would wait for seconds while those who are connected are answered."""
 FILES = 16_384
 """For those connections and the log's files: a shell's usual 1,024 would end connections that Envoy lets through."""
 DRAIN_SECONDS = 10
@@ -134,7 +137,7 @@ def _run(settings: ServerSettings, runtime: Runtime, golden: Rows, listener: soc
     try:
         listener.listen(BACKLOG)
         announce(address(settings))
-        server.run(sockets=[listener])
+        server.run(sockets=[listener, *(listener.dup() for _ in range(DOORS - 1))])
     finally:
         if log is not None:
             log.close()
