@@ -10,8 +10,8 @@ SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")  # fi
 
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
-    """Run all tests, two at a time where they are not `alone` on the machine (`-- PATH` for some, one at a time)."""
-    for options in [session.posargs] if session.posargs else [[*SIDE_BY_SIDE, "-m", "not alone"], ["-m", "alone"]]:
+    """Run all tests two at a time, those that are `timed` after the others (`-- PATH` for some, one at a time)."""
+    for options in [session.posargs] if session.posargs else [[*SIDE_BY_SIDE, "-m", which] for which in ("not timed", "timed")]:
         run(session, "python", "-m", "pytest", *options)
 
 

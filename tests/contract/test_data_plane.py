@@ -22,7 +22,7 @@ from seatrial.params_rollout import Rollout, Sticky, TlsFiles
 from seatrial.replay import replay
 from tests.certificates import make_pair
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")]
+pytestmark = [pytest.mark.slow, pytest.mark.timed, pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")]
 TOKEN, TESTER = "endpoint-token-0123456789", "tester-token-0123456789"
 CHAMPION, CHALLENGER = (Variant(version=version, digest=f"sha256:{version}", bundle=Path("/none")) for version in (3, 4))
 ECHO = Path(__file__).parent.parent / "echo_server.py"

@@ -25,7 +25,7 @@ from seatrial.params import Rollout
 from seatrial.replay import replay
 from tests.bundles import make_bundle, make_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")]
+pytestmark = [pytest.mark.slow, pytest.mark.timed, pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")]
 ROWS = make_rows(50)
 ALONE = Route(champion=3)
 

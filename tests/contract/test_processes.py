@@ -28,7 +28,7 @@ from seatrial.rollout_state import Lease, Phase, Pin, State
 from seatrial.tools import SystemClock
 from tests.bundles import make_bundle, make_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")]
+pytestmark = [pytest.mark.slow, pytest.mark.timed, pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")]
 ROWS = make_rows(1)
 ALONE = Route(champion=3)
 PATIENCE = 20

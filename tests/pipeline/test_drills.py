@@ -23,7 +23,7 @@ model: {name: logistic}
 data: {raw: data/raw.csv, target: left, positive: "Yes", id: client}
 """
 PATIENCE_S = 30.0
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
 
 

@@ -29,7 +29,7 @@ from seatrial.verdict import Check, Outcome, Verdict
 from tests.bundles import make_bundle, make_rows, make_targets
 from tests.rollouts import MemoryRegistry
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 
 PARAMS = """
 model: {{name: logistic}}

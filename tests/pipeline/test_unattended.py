@@ -14,7 +14,7 @@ from seatrial.drill.rig import rig
 from seatrial.journal import holder_pid, journal_path, read_records
 from tests.pipeline.test_drills import LINUX, project_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, LINUX]
+pytestmark = [pytest.mark.slow, pytest.mark.timed, LINUX]
 PATIENCE = 30
 
 
