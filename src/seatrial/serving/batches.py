@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seatrial.serving.rows import Rows
+from seatrial.serving.rows import Rows, joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,16 +50,10 @@ def score_all(runtime: Runtime, asked: Sequence[Rows], *, largest: int) -> list[
 def _together(runtime: Runtime, asked: Sequence[Rows]) -> Sequence[Probabilities | BrokenAnswer]:
     """One call for all; where it fails, each is asked alone, so that only the one at fault is told."""
     try:
-        found = runtime.score(_joined([rows.tensors for rows in asked]))
+        found = runtime.score(joined(asked))
     except Exception:  # noqa: BLE001 - whatever it was, it is found again with the request that causes it
         return [_or_broken(runtime, rows) for rows in asked]
     return [found[at : at + 1] for at in range(len(asked))]
-
-
-def _joined(tensors: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    import numpy as np
-
-    return {name: np.concatenate([one[name] for one in tensors]) for name in tensors[0]}
 
 
 def _or_broken(runtime: Runtime, rows: Rows) -> Probabilities | BrokenAnswer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -32,21 +33,53 @@ class _Unfit(Exception):  # noqa: N818 - becomes a RequestError once the row is 
     """A value that its column cannot take; the message goes on from "column … row …"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The inputs of a manifest whose tensors hold numbers (32-bit floats, booleans too), and those that hold strings."""
+
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Checked rows: tensors of shape (count, 1) by input, and what the prediction log keeps.
+    """Checked rows: what their tensors hold, and what the prediction log keeps.
 
-    `values` gives one sequence for each row, in the manifest's order of inputs (it may be an iterator: read it once), `ids`
-    the rows' ids, `unusual` the position of the input for each unknown category and each number outside the range of training,
-    `unknown` how many values stood in columns that the model does not read.
+    `numbers` and `categories` are the values of the inputs that `names` names, column after column, `count` of each. `values`
+    gives one sequence for each row, in the manifest's order of inputs (it may be an iterator: read it once), `ids` the rows' ids,
+    `unusual` the position of the input for each unknown category and each number outside the range of training, `unknown` how many
+    values stood in columns that the model does not read.
     """
 
     count: int
-    tensors: Mapping[str, NDArray[Any]]
+    names: Names
+    numbers: Sequence[Any]
+    categories: Sequence[Any]
     values: Iterable[Sequence[Any]]
     ids: Sequence[str | None]
     unusual: Sequence[int]
     unknown: int = 0
+
+    @property
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """The tensors by input, each of shape (count,), made anew."""
+        return _tensors(self.names, self.numbers, self.categories, self.count)
+
+
+def joined(asked: Sequence[Rows]) -> dict[str, NDArray[Any]]:
+    """The tensors of requests of one row each, which have the same names: shape (requests,)."""
+    numbers, categories = zip(*(rows.numbers for rows in asked), strict=True), zip(*(rows.categories for rows in asked), strict=True)
+    flat = chain.from_iterable
+    return _tensors(asked[0].names, list(flat(numbers)), list(flat(categories)), len(asked))
+
+
+def _tensors(names: Names, numbers: Sequence[Any], categories: Sequence[Any], count: int) -> dict[str, NDArray[Any]]:
+    """One block of memory for all numbers and one for all strings; each tensor is a contiguous part of its block."""
+    floats = np.array(numbers, dtype=np.float32).reshape(len(names.numbers), count)
+    strings = np.array(categories, dtype=object).reshape(len(names.categories), count)
+    tensors = dict(zip(names.numbers, floats, strict=True))
+    tensors.update(zip(names.categories, strings, strict=True))
+    return tensors
 
 
 class Decoder:
@@ -57,9 +90,11 @@ class Decoder:
         self._names = tuple(column.name for column in manifest.inputs)
         self._readers = tuple((column.name, _reader(column, position)) for position, column in enumerate(manifest.inputs))
         self._usual = tuple(map(_usual, manifest.inputs))
-        self._numbers = tuple(column.name for column in manifest.inputs if column.type != "category")
-        self._categories = tuple(column.name for column in manifest.inputs if column.type == "category")
         self._are_categories = tuple(column.type == "category" for column in manifest.inputs)
+        self._by_kind = Names(
+            tuple(column.name for column in manifest.inputs if column.type != "category"),
+            tuple(column.name for column in manifest.inputs if column.type == "category"),
+        )
         self._id = manifest.id
         self._own_id = {manifest.id} - {None, *self._names}
         self._known = {*self._names, *self._own_id}
@@ -96,7 +131,9 @@ class Decoder:
         ids = columns.get(self._id) if self._id is not None else None
         return Rows(
             count=count,
-            tensors=self._tensors(numbers, categories, count),
+            names=self._by_kind,
+            numbers=numbers,
+            categories=categories,
             values=zip(*logged, strict=True),
             ids=[_as_id(value) for value in ids] if ids is not None else [None] * count,
             unusual=unusual,
@@ -113,25 +150,24 @@ class Decoder:
         try:
             for (name, read), is_category in zip(self._readers, self._are_categories, strict=True):
                 value = record[name]
-                values.append(value)
-                (categories if is_category else numbers).append(read(value, unusual))
+                taken = read(value, unusual)
+                if is_category:
+                    categories.append(taken)
+                    values.append(taken if value is not None else None)
+                else:
+                    numbers.append(taken)
+                    values.append(value)
         except KeyError:
             raise RequestError(f"column {name!r} is missing in row 0", column=name, row=0) from None
         except _Unfit as problem:
             raise RequestError(f"column {name!r}, row 0: {problem}", column=name, row=0) from None
         ids = (_as_id(record.get(self._id)) if self._id is not None else None,)
-        tensors, unknown = self._tensors(numbers, categories, 1), len(record) - len(values)
+        kinds, unknown = self._by_kind, len(record) - len(values)
         if unknown and self._own_id and self._id in record:
             unknown -= 1
-        return Rows(count=1, tensors=tensors, values=(values,), ids=ids, unusual=unusual, unknown=unknown)
-
-    def _tensors(self, numbers: list[Any], categories: list[Any], count: int) -> dict[str, NDArray[Any]]:
-        """One block of memory for all numbers and one for all strings; each tensor is a contiguous part of its block."""
-        floats = np.array(numbers, dtype=np.float32).reshape(len(self._numbers), count)
-        strings = np.array(categories, dtype=object).reshape(len(self._categories), count)
-        tensors = dict(zip(self._numbers, floats, strict=True))
-        tensors.update(zip(self._categories, strings, strict=True))
-        return tensors
+        return Rows(
+            count=1, names=kinds, numbers=numbers, categories=categories, values=(values,), ids=ids, unusual=unusual, unknown=unknown
+        )
 
 
 def _column_of(records: Sequence[dict[str, Any]], name: str) -> list[Any]:
@@ -225,13 +261,15 @@ def _boolean_reader(column: Input) -> Reader:
 
 
 def _category_reader(column: Input, position: int) -> Reader:
-    known = None if column.categories is None else frozenset(column.categories)
+    own = None if column.categories is None else {value: value for value in column.categories}
 
     def read(value: Any, unusual: list[int]) -> str:
         if type(value) is str:
-            if known is not None and value not in known:
+            if own is None:
+                return value
+            if value not in own:
                 unusual.append(position)
-            return value
+            return own.get(value, value)
         _missing(column, value, "a string")
         return ""
 

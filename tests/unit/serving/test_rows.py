@@ -61,11 +61,13 @@ def test_many_rows_give_the_same_tensors_as_each_row_alone(count):
     assert list(together.ids) == [record["client"] for record in records]
 
 
-def test_known_categories_of_many_rows_are_held_once_whatever_the_rows():
+@pytest.mark.parametrize("together", [1, 50])
+def test_known_categories_are_held_once_whatever_the_rows(together):
     own = {id(value) for column in DECODER.inputs for value in column.categories or ()}
     records = [json.loads(json.dumps(GOOD)) for _ in range(50)]
     assert not {id(record["colour"]) for record in records} & own
-    held = [value for row in DECODER.records(records).values for value in row if type(value) is str]
+    parts = [records[at : at + together] for at in range(0, 50, together)]
+    held = [value for part in parts for row in DECODER.records(part).values for value in row if type(value) is str]
     assert len(held) == 100
     assert {id(value) for value in held} <= own
 
