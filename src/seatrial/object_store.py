@@ -90,17 +90,28 @@ def _file_system(root: str, address: str) -> Any:
 
 
 def remote_for(root: Path, address: str) -> dict[str, Any]:
-    """The settings of the DVC remote that covers an address; nothing where none does."""
+    """Settings of the DVC remote that covers an address, else of the default one of `root`'s repository; only the address without."""
     from dvc.config import Config, ConfigError
 
     try:
-        config = Config(dvc_dir=str(root / ".dvc")) if (root / ".dvc").is_dir() else Config.from_cwd()
+        config = Config(dvc_dir=_dvc_folder(root))
     except ConfigError as error:
         raise DataError(f"DVC's configuration cannot be read: {error}", hint="see: dvc config --list --show-origin") from None
     remotes = {name: dict(remote) for name, remote in config.get("remote", {}).items() if str(remote.get("url", "")).startswith(S3)}
     covering = [remote for remote in remotes.values() if _covers(remote["url"], address)]
     chosen = max(covering, key=lambda remote: len(remote["url"])) if covering else remotes.get(config.get("core", {}).get("remote", ""), {})
     return chosen | {"url": f"{S3}{address.removeprefix(S3)}"}
+
+
+def _dvc_folder(root: Path) -> str | None:
+    """The settings of the repository that `root` lies in, wherever this process stands; None outside of all."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        return str(Repo.find_dvc_dir(str(root)))
+    except NotDvcRepoError:
+        return None
 
 
 def _covers(url: str, address: str) -> bool:

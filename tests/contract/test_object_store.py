@@ -136,6 +136,20 @@ def test_a_default_remote_that_is_no_object_store_says_nothing(tmp_path):
     assert remote_for(tmp_path, "s3://tables/t.csv") == {"url": "s3://tables/t.csv"}
 
 
+def test_a_repository_that_this_process_stands_in_by_chance_is_not_asked(tmp_path, monkeypatch):
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "project"
+    root.mkdir()
+    (elsewhere / ".dvc" / "tmp").mkdir(parents=True)
+    (elsewhere / ".dvc" / "config").write_text(
+        "[core]\n    remote = store\n['remote \"store\"']\n    url = s3://tables\n    profile = theirs\n"
+    )
+    monkeypatch.chdir(elsewhere)
+    assert remote_for(root, "s3://tables/t.csv") == {"url": "s3://tables/t.csv"}
+    below = elsewhere / "models" / "first"
+    below.mkdir(parents=True)
+    assert remote_for(below, "s3://tables/t.csv")["profile"] == "theirs"
+
+
 def test_the_longest_remote_wins(tmp_path):
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     (tmp_path / ".dvc").mkdir()
