@@ -19,6 +19,7 @@ from seatrial.serving.losses import log_losses, opened
 from seatrial.serving.predictions import OWN_COLUMNS, Entry, LogSettings, PredictionLog, parts, read_log, remove_old_parts
 from seatrial.serving.rows import Decoder
 from tests.bundles import make_bundle, make_rows
+from tests.dvc_projects import wait_for
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
@@ -121,9 +122,7 @@ def many_parts(tmp_path, manifest):
 def test_small_parts_are_merged_beside_the_log_which_goes_on(many_parts, manifest):
     log = make_log(many_parts, manifest)
     log.start()
-    until = time.monotonic() + 60
-    while len(parts(many_parts)) > 1 and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: len(parts(many_parts)) == 1)
     log.append(entry(manifest, make_rows(2)))
     log.close()
     assert [MERGED in path.name for path in parts(many_parts)] == [False, True]
