@@ -36,6 +36,8 @@ def ci(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure one published figure beside its peer (`-- NAME`; without one, the list)."""
     name, *options = session.posargs or ["--help"]
+    if options[:1] == ["--"]:  # as each benchmark's own words write it
+        del options[0]
     run(session, "python", "-m", "benchmarks" if name == "--help" else f"benchmarks.{name}", *options)
 
 

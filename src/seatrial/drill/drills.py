@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.drill.examine import examine
-from seatrial.drill.rig import Ended, Rig
+from seatrial.drill.processes import Ended
+from seatrial.drill.rig import Rig
 from seatrial.errors import EndpointError
 
 FIRM: Mapping[str, Any] = {"bake_seconds": 120, "step_deadline_s": 300}

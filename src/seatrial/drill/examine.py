@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 
 from seatrial.adapters.supervisor import wait_until
-from seatrial.drill.rig import POLL_S, Rig, Running, Traffic
+from seatrial.drill.processes import Running, Traffic
+from seatrial.drill.rig import POLL_S, Rig
 from seatrial.invariants import disagreements, journal_problems, left_behind, overexposed, strangers, unanswered, unearned
 from seatrial.journal import journal_path
 

@@ -1,4 +1,4 @@
-"""The rig: a scratch project with an endpoint of its own, a client and controllers as processes, and what they left as records.
+"""The rig: a scratch project with an endpoint of its own, and what drills did to it, as records and as it stands.
 
 Nothing of the project is touched but its bundle, which is read: state, port and registry are the rig's own. Whatever the rig
 started is ended by its process id when its block ends.
@@ -7,34 +7,29 @@ started is ended by its process id when its block ends.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from seatrial.adapters.endpoint import Inspection, LocalEndpoint, Route, Variant, inspect
-from seatrial.adapters.leash import leashed
 from seatrial.adapters.sockets import recorded_folder
 from seatrial.adapters.supervisor import wait_until
 from seatrial.adapters.traffic import Envoy
 from seatrial.bundle import Bundle, load_bundle, write_bundle
 from seatrial.control import state_of
+from seatrial.drill.processes import PATIENCE_S, Client, Processes, Running
 from seatrial.drill.registry import FileRegistry
 from seatrial.errors import EndpointError
 from seatrial.files import locked, pretty_json
-from seatrial.invariants import Allowed, Answer, Places, disagreements, read_answers, read_records, shares_allowed
+from seatrial.invariants import Allowed, Places, disagreements, read_records, shares_allowed
 from seatrial.journal import journal_path, read_last
 from seatrial.plan import Plan
 from seatrial.project import Project
@@ -43,81 +38,8 @@ from seatrial.scratch import commands, free_port, plain_environment
 from seatrial.verdict import Check, Outcome, Verdict
 
 RATE = 100.0
-PATIENCE_S = 60.0
 POLL_S = 0.02
 VERSIONS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """What a client saw: its answers, and the ids that it sent."""
-
-    answers: tuple[Answer, ...]
-    sent: frozenset[str]
-
-    @property
-    def harmed(self) -> int:
-        """Requests without a 2xx."""
-        fine = {answer.id for answer in self.answers if answer.ok}
-        return len(self.sent - fine)
-
-
-class Client:
-    """The client's process, from its first request on; `stop` waits for its last answer."""
-
-    def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
-        self._process = process
-        self._out = out
-
-    def stop(self) -> Traffic:
-        """End the schedule, and give what came back."""
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(PATIENCE_S)
-        lines = self._out.read_text().splitlines()
-        last = json.loads(lines[-1])
-        answers = tuple(read_answers(lines[:-1]))
-        return Traffic(answers=answers, sent=frozenset(f"{last['run']}-{number}" for number in range(last["sent"])))
-
-    def seen(self) -> list[Answer]:
-        """The answers so far."""
-        return list(read_answers(line for line in self._out.read_text().splitlines() if '"status"' in line))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a controller ended: its exit code (negative: the signal that killed it) and what it printed."""
-
-    code: int
-    output: str
-
-
-class Running:
-    """A controller at work."""
-
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self.pid = process.pid
-        self._process = process
-        self._log = log
-
-    def signal(self, number: int) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
-
-    def over(self) -> bool:
-        """Whether it has ended."""
-        return self._process.poll() is not None
-
-    def wait(self, seconds: float = PATIENCE_S) -> Ended:
-        """Wait for its end; EndpointError where it does not come."""
-        try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise EndpointError(f"a controller did not end within {seconds:.0f} s: {self.output()[-2000:]}") from None
-        return Ended(code=code, output=self.output())
-
-    def output(self) -> str:
-        """What it has printed so far."""
-        return self._log.read_text()
 
 
 class Rig:
@@ -130,10 +52,8 @@ class Rig:
         self.registry = FileRegistry(folder)
         self.env = {**plain_environment(project.env), "SEATRIAL_HOME": str(self.home)}
         self._port = free_port()
-        self._stack = stack
+        self._beside = Processes(folder, stack)
         self._sections = {name: msgspec.to_builtins(getattr(project.settings, name)) for name in ("model", "data")}
-        self._count = 0
-        self._started: dict[int, subprocess.Popen[str]] = {}
         self._kept: dict[str, tuple[int, dict[Path, bytes]]] = {}
         self.gated: dict[str, str] = {}
         self.digests = _copies(load_bundle(project.bundle), self.registry.bundles)
@@ -248,45 +168,26 @@ class Rig:
         """Start a controller; with a failpoint armed, or with the file where it writes those it passes."""
         more = {"SEATRIAL_FAILPOINT": failpoint, "SEATRIAL_FAILPOINT_LOG": str(passed) if passed else None}
         env = self.env | {name: value for name, value in more.items() if value}
-        log = self._file("controller", "log")
-        line = [sys.executable, "-m", "seatrial.drill.desk", command, *options]
-        return Running(self._start(line, log, env), log)
+        return Running(*self._beside.start("controller", ["seatrial.drill.desk", command, *options], env))
 
     def watch(self) -> None:
         """Start the lease's watchdog, where the endpoint has none of its own."""
         if any("seatrial.watchdog" in command for command in self.processes().values()):
             return
-        line = [sys.executable, "-m", "seatrial.watchdog", "--home", str(self.home), "--timeout", "1"]
-        self._start(line, self._file("watchdog", "log"), self.env)
+        self._beside.start("watchdog", ["seatrial.watchdog", "--home", str(self.home), "--timeout", "1"], self.env)
 
     def client(self, rate: float = RATE) -> Client:
         """Start the client; it is sending once this returns."""
-        out, log = self._file("answers", "jsonl"), self._file("client", "log")
+        out = self._beside.file("answers", "jsonl")
         url = f"http://127.0.0.1:{self._port}/invocations"
-        line = [sys.executable, "-m", "seatrial.drill.client", "--url", url, "--rows", str(self.root / "rows.json")]
-        process = self._start([*line, "--rate", str(rate), "--out", str(out)], log, self.env)
+        line = ["seatrial.drill.client", "--url", url, "--rows", str(self.root / "rows.json"), "--rate", str(rate), "--out", str(out)]
+        process, log = self._beside.start("client", line, self.env)
         wait_until(lambda: "ready" in log.read_text() or process.poll() is not None, PATIENCE_S)
         return Client(process, out)
 
-    def _file(self, kind: str, suffix: str) -> Path:
-        self._count += 1
-        return self.root / f"{kind}-{self._count}.{suffix}"
-
-    def _start(self, line: list[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
-        """A process that ends with this one, or with the rig."""
-        with log.open("w") as stream:
-            command = leashed(self.root / "leash.pid", line)
-            process = subprocess.Popen(
-                command, cwd=self.root, env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, text=True
-            )
-        self._started[process.pid] = process
-        self._stack.callback(_end, process)
-        return process
-
     def end_all(self) -> None:
         """End whatever the rig started and did not wait for: after a drill that could not be carried out."""
-        for process in self._started.values():
-            _end(process)
+        self._beside.end_all()
 
     def state(self) -> State:
         """The journal's last state."""
@@ -353,7 +254,7 @@ class Rig:
     def orphans(self) -> list[str]:
         """Commands of processes that are neither the endpoint's, as its supervisord knows it, nor the rig's."""
         found = self.inspect()
-        known = {found.guardian, found.supervisord, *(one.pid for one in found.programs), *self._started}
+        known = {found.guardian, found.supervisord, *(one.pid for one in found.programs), *self._beside.pids}
         return [command for pid, command in self.processes().items() if pid not in known]
 
     def locked(self) -> bool:
@@ -404,11 +305,3 @@ def _copies(bundle: Bundle, folder: Path) -> tuple[str, ...]:
         training = msgspec.structs.replace(bundle.manifest.training, params=params)
         digests.append(write_bundle(folder / str(number), msgspec.structs.replace(bundle.manifest, training=training), bundle.files))
     return tuple(digests)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a process that the rig started, by force where it does not listen."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGCONT)
-        process.kill()
-    process.wait()

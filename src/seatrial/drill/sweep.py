@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.drill.examine import AGREE_S, agreeing_after, examine
-from seatrial.drill.rig import Ended, Rig, Running, Traffic
+from seatrial.drill.processes import Ended, Running, Traffic
+from seatrial.drill.rig import Rig
 from seatrial.errors import EndpointError
 from seatrial.rollout_state import Phase
 
