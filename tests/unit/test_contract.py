@@ -1,6 +1,7 @@
 """The contract file: what it may say, and what is refused with file and line."""
 
 import contextlib
+import math
 import re
 import time
 from pathlib import Path
@@ -222,28 +223,32 @@ def test_a_key_needs_columns_that_exist_everywhere(tmp_path):
         load(tmp_path, "columns:\n  a: {type: string, environments: [training]}\n  b: {type: string}\ntable: {key: [a]}\n")
 
 
+TRIES = 5
+
+
 def wide(kind, columns=5000):
     return "columns:\n" + "".join(f"  c{at}: {{type: {kind}, range: [0, {at + 1}], nullable: 0.1}}\n" for at in range(columns))
 
 
 def seconds_to_read(path, text):
-    """CPU of reading a contract, of two tries the shorter."""
+    """CPU of reading a contract."""
     path.write_text(text)
-    spent = []
-    for _ in range(2):
-        started = time.process_time()
-        with contextlib.suppress(ContractError):
-            load_contract(path)
-        spent.append(time.process_time() - started)
-    return min(spent)
+    started = time.process_time()
+    with contextlib.suppress(ContractError):
+        load_contract(path)
+    return time.process_time() - started
 
 
 @pytest.mark.parametrize(
     ("kind", "more"), [("integer", "table: {conditions: [{name: x, holds: 'c1 < c2'}]}\n"), ("intege", "")], ids=["right", "wrong"]
 )
 def test_reading_costs_as_much_as_there_are_columns_and_not_as_their_square(tmp_path, kind, more):
-    few, many = (seconds_to_read(tmp_path / "contract.yaml", wide(kind, columns) + more) for columns in (1_000, 8_000))
-    assert many / few < 24, "eight times as many columns, and sixty-four times as long where it is their square"
+    path, few, many = tmp_path / "contract.yaml", math.inf, math.inf
+    for _ in range(TRIES):  # whatever else the machine does only makes it longer
+        few, many = min(few, seconds_to_read(path, wide(kind, 1_000) + more)), min(many, seconds_to_read(path, wide(kind, 8_000) + more))
+        if many / few < 24:
+            return
+    pytest.fail(f"eight times as many columns took {many / few:.0f} times as long; where it is their square, it is sixty-four")
 
 
 def test_the_sample_s_contract_reads_as_it_always_did():
