@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import sqlite3
+from dataclasses import replace
 
 import msgspec
 import polars as pl
@@ -88,9 +89,7 @@ class Site:
                 time=int(at.timestamp() * 1e6) + self.sequence,
                 variant=variant,
                 simulated=simulated,
-                count=len(rows),
-                values=decoded.values,
-                ids=[row.get(ID) for row in rows],
+                rows=replace(decoded, ids=[row.get(ID) for row in rows]),
                 labels=["No"] * len(rows),
                 probabilities=answers if probability is None else [probability] * len(rows),
                 latency_ms=1.0,

@@ -76,6 +76,7 @@ class Application:
         self._decoder = Decoder(manifest)
         self._limits = limits
         self._log = log
+        self._answered: list[Entry] = []
         self._unsent = 0
         self._name, self._version = name, version
         self._prepare(manifest)
@@ -162,6 +163,7 @@ class Application:
         for (request, body), one in zip(requests, read, strict=True):
             answers = next(found) if isinstance(one, Asked) else one
             replies.append(self._reply_to(request, one, answers, len(body)))
+        self._keep_answered()
         return replies
 
     def in_http(self, request: Request, reply: Reply, *, first: Sequence[Header], keep_alive: bool) -> bytes:
@@ -238,34 +240,41 @@ class Application:
             return asked, self._write(asked, score_alone(self._runtime, asked.rows))
 
         asked, answered = work() if len(body) <= INLINE_BYTES else await asyncio.get_running_loop().run_in_executor(None, work)
-        return self._finish(request, asked, answered, len(body))
+        reply = self._finish(request, asked, answered, len(body))
+        self._keep_answered()
+        return reply
 
     def _finish(self, request: Request, asked: Asked, answered: Answered, size: int) -> Reply:
-        """Count what was answered and write it to the log."""
+        """Count what was answered, and note it for the log."""
         rows = asked.rows
         self.metrics.answered(rows.count, rows.unusual, rows.unknown)
         if self._log is not None and rows.count and self._log.keeps(request.id):
-            self._log.append(
+            self._answered.append(
                 Entry(
                     request_id=request.id.decode(),
                     time=time.time_ns() // 1000,
                     variant=request.role,
                     simulated=request.headers.get(b"x-seatrial-simulated") == b"1",
-                    count=rows.count,
-                    values=rows.values,
-                    ids=rows.ids,
+                    rows=rows,
                     labels=answered.labels,
                     probabilities=answered.probabilities,
                     latency_ms=(time.perf_counter() - request.started) * 1000,
                     size=size,
                 )
             )
-            if not self._unsent:  # in the loop's next turn the answers of this one are with the kernel
-                asyncio.get_running_loop().call_soon(self._sent, self._log)
-            self._unsent += rows.count
         if answered.header is None:
             return Reply(body=answered.body)
         return Reply(body=answered.body, content=BINARY, extra=((b"inference-header-content-length", b"%d" % answered.header),))
+
+    def _keep_answered(self) -> None:
+        """Give the log what was answered since the last time, before anything of it is sent."""
+        if self._log is None or not self._answered:
+            return
+        self._log.append(*self._answered)
+        if not self._unsent:  # in the loop's next turn the answers of this one are with the kernel
+            asyncio.get_running_loop().call_soon(self._sent, self._log)
+        self._unsent += sum([entry.rows.count for entry in self._answered])
+        self._answered.clear()
 
     def _sent(self, log: PredictionLog) -> None:
         log.sent(self._unsent)

@@ -6,20 +6,24 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from seatrial.bundle import Manifest
 from seatrial.files import write_atomic
+from seatrial.serving.log_arrays import array_of, moments, repeated
+from seatrial.serving.log_records import Records
 from seatrial.serving.losses import Counters
 
+if TYPE_CHECKING:
+    from seatrial.serving.rows import Rows
+
 OWN_COLUMNS = ("request_id", "time", "version", "digest", "variant", "simulated", "id", "label", "probability", "latency_ms")
-UNIQUE = ("request_id", "id")
-"""The log's own texts that a dictionary makes larger and slower."""
 PIECE_ROWS = 1024
-"""So many rows are made into arrays together; one column of them holds the interpreter for a tenth of a millisecond."""
+"""So many rows are made into arrays together; one column of entries holds the interpreter for a tenth of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +45,33 @@ class LogSettings:
     max_bytes: int = 64 * 2**20
 
 
-@dataclass(slots=True, kw_only=True)
-class Entry:
-    """One answered request: `values` and `ids` as in Rows, `time` in microseconds since 1970, `size` the body's bytes."""
+class Entry(msgspec.Struct, kw_only=True, gc=False):
+    """One answered request: its rows, `time` in microseconds since 1970, `size` the body's bytes."""
 
     request_id: str
     time: int
     variant: str
     simulated: bool
-    count: int
-    values: Iterable[Sequence[Any]]
-    ids: Sequence[str | None]
+    rows: Rows
     labels: Sequence[str]
     probabilities: Sequence[float]
     latency_ms: float
     size: int
+
+
+class Chunk(NamedTuple):
+    """Requests that were answered together, on one day (since 1970, UTC): how many rows they have, and their bodies bytes.
+
+    Of those that have a record, the records joined, and the ids of requests and rows; the others are kept as they are.
+    """
+
+    day: int
+    rows: int
+    size: int
+    records: bytes
+    request_ids: list[str]
+    ids: list[str | None]
+    entries: list[Entry]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +98,7 @@ class LogWriter:
         self._folder = settings.folder
         self._digest = digest
         self._sequence = 0
+        self._records = Records(manifest)
         self._inputs = [(at, column.name, column.type) for at, column in enumerate(manifest.inputs) if column.name not in settings.drop]
         self._keep_id = "id" not in settings.drop and manifest.id not in settings.drop
         self._taken = frozenset(column.name for column in manifest.inputs)
@@ -91,23 +108,43 @@ class LogWriter:
         """How many columns a part has."""
         return len(OWN_COLUMNS) + len(self._inputs)
 
-    def add(self, part: Part, entries: list[Entry], rest: Callable[[], None] = _go_on) -> None:
-        """Make the rows of some entries a piece of a part, and empty the list; `rest` is called after each column.
+    def chunk(self, entries: Sequence[Entry], *, day: int, rows: int, size: int) -> Chunk:
+        """What is kept of entries until they are written."""
+        records: list[bytes] = []
+        short: list[Entry] = []
+        others: list[Entry] = []
+        for entry in entries:
+            record = self._records.write(entry)
+            if record is None:
+                others.append(entry)
+            else:
+                records.append(record)
+                short.append(entry)
+        request_ids, ids = [entry.request_id for entry in short], [entry.rows.ids[0] for entry in short]
+        return Chunk(day, rows, size, b"".join(records), request_ids, ids, others)
+
+    def add(self, part: Part, chunks: list[Chunk], rest: Callable[[], None] = _go_on) -> None:
+        """Make pieces of a part of some chunks, and empty the list; `rest` is called after each column.
 
         What is done in one go holds the interpreter, and every request under way with it, and so does letting go of thousands
         of entries at once: therefore column by column, and entry by entry.
         """
-        part.entries += len(entries)
-        part.rows += sum(entry.count for entry in entries)
         import pyarrow as pa
 
-        columns: dict[str, Any] = {}
-        for name, column in self._columns(entries):
-            columns[name] = column
-            rest()
+        part.rows += sum(chunk.rows for chunk in chunks)
+        part.entries += sum(len(chunk.request_ids) + len(chunk.entries) for chunk in chunks)
+        if any(chunk.records for chunk in chunks):
+            part.pieces.append(pa.RecordBatch.from_pydict(self._of_records(chunks)))
+        entries = [entry for chunk in chunks for entry in chunk.entries]
+        chunks.clear()
+        if entries:
+            columns: dict[str, Any] = {}
+            for name, column in self._of_entries(entries):
+                columns[name] = column
+                rest()
+            part.pieces.append(pa.RecordBatch.from_pydict(columns))
         while entries:
             del entries[-1]
-        part.pieces.append(pa.RecordBatch.from_pydict(columns))
 
     def write(self, part: Part, counters: Counters) -> None:
         """Write a part's file."""
@@ -115,10 +152,17 @@ class LogWriter:
         import pyarrow.parquet as pq
 
         table = pa.Table.from_batches(part.pieces).combine_chunks()  # many small chunks take Parquet three times as long
-        named = {own_name(name, self._taken) for name in UNIQUE}
-        repeating = [field.name for field in table.schema if pa.types.is_string(field.type) and field.name not in named]
+        repeating = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", use_dictionary=repeating)
+        # In little time rather than little space: merged parts are packed better.
+        pq.write_table(
+            table,
+            sink,
+            compression="lz4",
+            use_dictionary=repeating,
+            store_schema=False,
+            write_statistics=[own_name("time", self._taken)],
+        )
         day = dt.date(1970, 1, 1) + dt.timedelta(days=part.day)
         # A process id comes back after a reboot, and in a container at every start: `run` never does.
         name = f"date={day.isoformat()}/{self.run}-{self._sequence:06d}.parquet"
@@ -127,55 +171,54 @@ class LogWriter:
         write_atomic(self._folder / name, sink.getvalue())
         counters.wrote()
 
-    def _columns(self, entries: list[Entry]) -> Iterator[tuple[str, Any]]:
+    def _of_records(self, chunks: Sequence[Chunk]) -> dict[str, Any]:
         """The log's own columns, and then the model's inputs."""
         import pyarrow as pa
 
-        def repeated(field: str) -> list[Any]:
-            return [value for entry in entries for value in [getattr(entry, field)] * entry.count]
+        own, inputs = self._records.read(b"".join([chunk.records for chunk in chunks]))
+        request_ids = [one for chunk in chunks for one in chunk.request_ids]
+        count = len(request_ids)
+        ids = [one for chunk in chunks for one in chunk.ids] if self._keep_id else [None] * count
+        own |= {
+            "request_id": pa.array(request_ids, pa.string()),
+            "id": pa.array(ids, pa.string()),
+            "version": repeated(self.version, count),
+            "digest": repeated(self._digest, count),
+        }
+        named = {own_name(name, self._taken): own[name] for name in OWN_COLUMNS}
+        return named | {name: inputs[name] for _, name, _ in self._inputs}
 
-        def joined(field: str) -> list[Any]:
+    def _of_entries(self, entries: Sequence[Entry]) -> Iterator[tuple[str, Any]]:
+        """As `_of_records`, one column after the other."""
+        import pyarrow as pa
+
+        def of_request(field: str) -> list[Any]:
+            return [value for entry in entries for value in [getattr(entry, field)] * entry.rows.count]
+
+        def of_row(field: str) -> list[Any]:
             return [value for entry in entries for value in getattr(entry, field)]
 
-        rows = sum(entry.count for entry in entries)
+        count = sum(entry.rows.count for entry in entries)
+        ids = [one for entry in entries for one in entry.rows.ids]
         own: dict[str, Callable[[], Any]] = {
-            "request_id": lambda: pa.array(repeated("request_id"), pa.string()),
-            "time": lambda: pa.array(repeated("time"), pa.timestamp("us", tz="UTC")),
-            "version": lambda: pa.repeat(pa.scalar(self.version, pa.string()), rows),
-            "digest": lambda: pa.repeat(pa.scalar(self._digest, pa.string()), rows),
-            "variant": lambda: pa.array(repeated("variant"), pa.string()),
-            "simulated": lambda: pa.array(repeated("simulated"), pa.bool_()),
-            "id": lambda: pa.array(joined("ids") if self._keep_id else [None] * rows, pa.string()),
-            "label": lambda: pa.array(joined("labels"), pa.string()),
-            "probability": lambda: pa.array(joined("probabilities"), pa.float64()),
-            "latency_ms": lambda: pa.array(repeated("latency_ms"), pa.float64()),
+            "request_id": lambda: pa.array(of_request("request_id"), pa.string()),
+            "time": lambda: pa.array(of_request("time"), moments()),
+            "version": lambda: repeated(self.version, count),
+            "digest": lambda: repeated(self._digest, count),
+            "variant": lambda: array_of("category", of_request("variant")),
+            "simulated": lambda: array_of("boolean", of_request("simulated")),
+            "id": lambda: pa.array(ids if self._keep_id else [None] * count, pa.string()),
+            "label": lambda: array_of("category", of_row("labels")),
+            "probability": lambda: array_of("number", of_row("probabilities")),
+            "latency_ms": lambda: array_of("number", of_request("latency_ms")),
         }
         for name, column in own.items():
             yield own_name(name, self._taken), column()
-        values = joined("values")
+        values = [value for entry in entries for value in entry.rows.values]
         for at, name, kind in self._inputs:
-            yield name, _array(kind, list(map(itemgetter(at), values)))
+            yield name, array_of(kind, list(map(itemgetter(at), values)))
 
 
 def own_name(name: str, inputs: Iterable[str]) -> str:
     """The log's name for one of its own columns: another one where an input of the model is called so."""
     return f"seatrial_{name}" if name in inputs else name
-
-
-def _array(kind: str, values: Sequence[Any]) -> Any:
-    """One input as an array: JSON may say 1.0 for an integer and 1 for true, which Arrow does not take as it stands."""
-    import pyarrow as pa
-
-    type_, make = _types()[kind]
-    try:
-        return pa.array(values, type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else make(value) for value in values], type_)
-
-
-@cache
-def _types() -> dict[str, tuple[Any, Callable[[Any], Any]]]:
-    """Arrow's type of each kind of input, and what makes a value of it that Arrow takes."""
-    import pyarrow as pa
-
-    return {"integer": (pa.int64(), int), "boolean": (pa.bool_(), bool), "number": (pa.float64(), float), "category": (pa.string(), str)}

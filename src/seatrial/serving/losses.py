@@ -68,17 +68,17 @@ class Counters:
         self._page: Any = bytearray(PAGE) if page is None else page
         self._cells = memoryview(self._page)[:NAME_AT].cast("Q")
 
-    def answered(self, rows: int) -> None:
-        """A request was scored, and its answer is on its way."""
+    def answered(self, rows: int, requests: int = 1) -> None:
+        """Requests were scored, and their answers are on their way."""
         self._cells[ROWS] += rows
-        self._cells[REQUESTS] += 1
+        self._cells[REQUESTS] += requests
 
     def sent(self, rows: int) -> None:
-        """Its answer is with the kernel."""
+        """The answers to these are with the kernel."""
         self._cells[SENT] += rows
 
     def dropped(self, rows: int) -> None:
-        """Its rows will not be written."""
+        """These will not be written."""
         self._cells[DROPPED] += rows
 
     def writing(self, name: str, rows: int, requests: int) -> None:

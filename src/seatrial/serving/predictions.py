@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from seatrial.bundle import Manifest
 from seatrial.errors import DataError
 from seatrial.serving.compaction import start_compaction, superseded
-from seatrial.serving.log_parts import OWN_COLUMNS, PIECE_ROWS, Entry, LogSettings, LogWriter, Part, own_name
+from seatrial.serving.log_parts import OWN_COLUMNS, PIECE_ROWS, Chunk, Entry, LogSettings, LogWriter, Part, own_name
 from seatrial.serving.losses import Counters, opened, settle, told
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class PredictionLog:
         self._kept_below = None if settings.sample >= 1 else int(settings.sample * 2**32)
         self._writer = LogWriter(settings, manifest, version=version, digest=digest)
         self._clock = clock
-        self._entries: deque[Entry] = deque()
+        self._waiting: deque[Chunk] = deque()
         # Each counter has one thread that writes it, so that no lock is needed: what waits is the difference.
         self._rows_in = self._rows_out = self._bytes_in = self._bytes_out = 0
         self._wake = threading.Event()
@@ -79,18 +79,24 @@ class PredictionLog:
         """Whether a request is in the sample, by its id alone: every server of every version answers alike."""
         return self._kept_below is None or int.from_bytes(hashlib.blake2b(request_id, digest_size=4).digest()) < self._kept_below
 
-    def append(self, entry: Entry) -> None:
-        """Keep an answered request, or count its rows as dropped where the buffer is full."""
-        self._counters.answered(entry.count)
-        waiting = self._rows_in - self._rows_out
-        if waiting + entry.count > self.settings.max_rows or self._bytes_in - self._bytes_out + entry.size > self.settings.max_bytes:
-            self.dropped += entry.count
-            self._counters.dropped(entry.count)
+    def append(self, *entries: Entry) -> None:
+        """Keep requests that were answered together, or count their rows as dropped where the buffer is full."""
+        day = entries[0].time // DAY_MICROSECONDS
+        if entries[-1].time // DAY_MICROSECONDS != day:
+            for entry in entries:
+                self.append(entry)
             return
-        self._entries.append(entry)
-        self._rows_in += entry.count
-        self._bytes_in += entry.size
-        if waiting + entry.count >= self.settings.flush_rows:
+        rows, size = sum([entry.rows.count for entry in entries]), sum([entry.size for entry in entries])
+        self._counters.answered(rows, len(entries))
+        waiting = self._rows_in - self._rows_out + rows
+        if waiting > self.settings.max_rows or self._bytes_in - self._bytes_out + size > self.settings.max_bytes:
+            self.dropped += rows
+            self._counters.dropped(rows)
+            return
+        self._waiting.append(self._writer.chunk(entries, day=day, rows=rows, size=size))
+        self._rows_in += rows
+        self._bytes_in += size
+        if waiting >= self.settings.flush_rows:
             self._wake.set()
 
     def sent(self, rows: int) -> None:
@@ -115,18 +121,21 @@ class PredictionLog:
 
     def flush(self, *, spread: float = 0.0) -> None:
         """Write what waits now (called by the thread; tests without one call it too), the work spread over about so many seconds."""
-        left = len(self._entries)
+        left = len(self._waiting)
         pieces = (self._rows_in - self._rows_out) // PIECE_ROWS + 1
-        pause = min(LONGEST_PAUSE, spread / (pieces * self._writer.columns))
+        pause = spread / pieces / 2
         while left:
             left -= self._write(left, pause)
 
     def _write(self, left: int, pause: float) -> int:
-        """Write one part, of those of the oldest `left` entries that lie on one day (UTC); gives how many they were."""
-        part = Part(day=self._entries[0].time // DAY_MICROSECONDS)
+        """Write one part, of those of the oldest `left` chunks that lie on one day (UTC); gives how many they were."""
+        part, begun = Part(day=self._waiting[0].day), left
         try:
-            while part.entries < left and self._entries[0].time // DAY_MICROSECONDS == part.day:
-                self._convert(part, self._some(left - part.entries, part.day), pause)
+            while left and self._waiting[0].day == part.day:
+                chunks = self._some(left, part.day)
+                left -= len(chunks)
+                self._convert(part, chunks, pause)
+                self._rest(pause)
             self._writer.write(part, self._counters)
             self.written += part.rows
             self._complained = False
@@ -137,30 +146,30 @@ class PredictionLog:
                     f"prediction log: {part.rows} rows lost, cannot write in {self.settings.folder}: {error}", file=sys.stderr, flush=True
                 )
             self._complained = True
-        return part.entries
+        return begun - left
 
-    def _convert(self, part: Part, entries: list[Entry], pause: float) -> None:
-        """Make entries a piece of a part; until then they count as waiting."""
-        rows, size = sum(entry.count for entry in entries), sum(entry.size for entry in entries)
+    def _convert(self, part: Part, chunks: list[Chunk], pause: float) -> None:
+        """Make chunks a piece of a part; until then they count as waiting."""
+        rows, size = sum(chunk.rows for chunk in chunks), sum(chunk.size for chunk in chunks)
         try:
-            self._writer.add(part, entries, lambda: self._rest(pause))
+            self._writer.add(part, chunks, lambda: self._rest(pause / self._writer.columns))
         finally:
             self._rows_out += rows
             self._bytes_out += size
 
-    def _some(self, most: int, day: int) -> list[Entry]:
-        """Take the oldest entries of a day, some rows; one with many rows is alone."""
-        found: list[Entry] = []
+    def _some(self, most: int, day: int) -> list[Chunk]:
+        """Take the oldest chunks of a day, some rows; one with many rows is alone."""
+        found: list[Chunk] = []
         rows = 0
-        while len(found) < most and rows < PIECE_ROWS and self._entries[0].time // DAY_MICROSECONDS == day:
-            found.append(self._entries.popleft())
-            rows += found[-1].count
+        while len(found) < most and rows < PIECE_ROWS and self._waiting[0].day == day:
+            found.append(self._waiting.popleft())
+            rows += found[-1].rows
         return found
 
     def _rest(self, seconds: float) -> None:
         """Let requests go first."""
         if self._calm:
-            self._ending.wait(seconds)
+            self._ending.wait(min(LONGEST_PAUSE, seconds))
 
     @property
     def _calm(self) -> bool:

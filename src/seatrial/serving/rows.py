@@ -126,8 +126,12 @@ class Decoder:
                 raise RequestError(f"column {name!r} is missing in all rows", column=name)
             values = columns[name]
             taken = usual(values)
-            logged.append(values if taken is None else taken)
-            (categories if is_category else numbers).extend(_read_all(name, read, values, unusual) if taken is None else taken)
+            if taken is None:
+                taken = _read_all(name, read, values, unusual)
+                logged.append([None if value is None else one for value, one in zip(values, taken, strict=True)])
+            else:
+                logged.append(taken)
+            (categories if is_category else numbers).extend(taken)
         ids = columns.get(self._id) if self._id is not None else None
         return Rows(
             count=count,
@@ -151,12 +155,8 @@ class Decoder:
             for (name, read), is_category in zip(self._readers, self._are_categories, strict=True):
                 value = record[name]
                 taken = read(value, unusual)
-                if is_category:
-                    categories.append(taken)
-                    values.append(taken if value is not None else None)
-                else:
-                    numbers.append(taken)
-                    values.append(value)
+                (categories if is_category else numbers).append(taken)
+                values.append(taken if value is not None else None)
         except KeyError:
             raise RequestError(f"column {name!r} is missing in row 0", column=name, row=0) from None
         except _Unfit as problem:
@@ -239,7 +239,7 @@ def _number_reader(column: Input, position: int, *, whole: bool) -> Reader:
             if not low <= value <= high:
                 _refuse_too_large(value, INT64_MAX if whole else FLOAT32_MAX)
                 unusual.append(position)
-            return value  # type: ignore[no-any-return]
+            return int(value) if whole and kind is float else value
         return _missing(column, value, expected)
 
     return read
@@ -254,7 +254,7 @@ def _boolean_reader(column: Input) -> Reader:
     def read(value: Any, unusual: list[int]) -> float:
         kind = type(value)
         if kind is bool or ((kind is int or kind is float) and value in (0, 1)):
-            return value  # type: ignore[no-any-return]
+            return bool(value)
         return _missing(column, value, "true or false (or 1 or 0)")
 
     return read
