@@ -31,6 +31,8 @@ CHAMPION = b"\r\nx-seatrial-variant: champion\r\n"
 """As Envoy writes it into a request."""
 AT_ONCE = 64
 """So many are answered before the event loop looks for new ones."""
+FEWEST = 8
+"""Of more than this only half are answered before it does: Envoy passes their answers on while the others are scored."""
 REFUSING_SHARE = 0.02
 """Of the time that answering takes, how much refusing may take beside it."""
 REFUSAL_S = 15e-6
@@ -93,7 +95,8 @@ class Queue:
     def _answer(self) -> None:
         """Answer the first of those who wait, whose clients are still there; then there is room for others."""
         began = time.perf_counter()
-        taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+        count = len(self._waiting)
+        taken = [self._waiting.popleft() for _ in range(min(count, max(FEWEST, min(AT_ONCE, count // 2))))]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._answer)
         there = [(cycle, request) for cycle, request in taken if not cycle.disconnected]
