@@ -190,7 +190,8 @@ def _whole_answer(one: socket.socket) -> bytes:
 
 
 def pin(process: int, core: int) -> None:
-    """Keep a process, with all threads that it will start, on one core; nothing where the machine has only one."""
+    """Keep a process, with all its threads and those that it will start, on one core; nothing where the machine has only one."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
-        os.sched_setaffinity(process, {cores[core % len(cores)]})
+        for thread in os.listdir(f"/proc/{process or os.getpid()}/task"):
+            os.sched_setaffinity(int(thread), {cores[core % len(cores)]})
