@@ -193,5 +193,5 @@ def pin(process: int, core: int) -> None:
     """Keep a process, with all its threads and those that it will start, on one core; nothing where the machine has only one."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
-        for thread in os.listdir(f"/proc/{process or os.getpid()}/task"):
-            os.sched_setaffinity(int(thread), {cores[core % len(cores)]})
+        for thread in Path(f"/proc/{process or os.getpid()}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {cores[core % len(cores)]})

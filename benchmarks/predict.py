@@ -19,7 +19,7 @@ SECONDS = 4
 RATE_ROWS = 1_000_000
 LEAST = 20.0
 MEMORY_MIB = 600
-"""Of the process that scores the long table: batches of 100,000 rows and their answers, whatever the table's length."""
+"""Of the process that scores the long table: batches of 50,000 rows and their answers, a few at a time, whatever the table's length."""
 
 SCORE = """
 import resource, sys, time
@@ -28,7 +28,7 @@ from seatrial.bundle import load_bundle
 from seatrial.params import Data
 from seatrial.predict import predict
 from seatrial.serving.runtime import Runtime
-runtime = Runtime(load_bundle(Path(sys.argv[1])), threads=2)
+runtime = Runtime(load_bundle(Path(sys.argv[1])))
 started = time.perf_counter()
 found = predict(sys.argv[2], Path(sys.argv[3]), runtime, Data(raw="t", target="t"), version="1")
 print(found.rows, time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

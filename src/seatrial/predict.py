@@ -1,18 +1,21 @@
 """Scoring in batch: a table of any size through one bundle, the same runtime and the same checks of input as a server's.
 
-Rows are read, checked and written a batch at a time, so memory does not grow with the table. The output appears under its name
-once it is whole; a row that cannot be answered stops the run and leaves nothing behind.
+Rows are read and written a batch at a time, and as many batches as there are cores are checked and scored at once, so memory does not
+grow with the table. The output appears under its name once it is whole; a row that cannot be answered stops the run and leaves
+nothing behind.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -26,9 +29,10 @@ if TYPE_CHECKING:
 
     from seatrial.bundle import Input, Manifest
     from seatrial.params import Data
-    from seatrial.serving.runtime import Runtime
+    from seatrial.serving.runtime import Probabilities, Runtime
 
-BATCH = 100_000
+BATCH = 50_000
+T = TypeVar("T")
 OWN = ("label", "probability", "version", "digest")
 
 
@@ -50,6 +54,15 @@ class _Tally:
     outside: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    """A batch as it was read and as it was checked, and the model's answers, shape (rows,)."""
+
+    batch: pl.DataFrame
+    rows: pl.DataFrame
+    answers: Probabilities
+
+
 def predict(
     table: str | Path, output: Path, runtime: Runtime, data: Data, *, version: str, inputs: bool = False, root: Path | None = None
 ) -> Predicted:
@@ -68,10 +81,9 @@ def predict(
     tally = _Tally()
     with reading(sum(part.size for part in parts), "scoring") as advance, _writer(output) as writer:
         for part in parts:
-            before = tally.rows
-            for batch in batches(part, data, rows=BATCH):
-                writer.write(_scored(batch, runtime, part, tally, start=tally.rows - before, version=version, inputs=inputs))
-                advance(0, batch.height)
+            for scored in in_order(_tasks(part, data, runtime), ahead=os.cpu_count() or 1):
+                writer.write(_lines(scored, runtime, tally, version=version, inputs=inputs))
+                advance(0, scored.batch.height)
             advance(part.size, 0)
     return Predicted(rows=tally.rows, labels=dict(sorted(tally.labels.items())), unseen=dict(tally.unseen), outside=dict(tally.outside))
 
@@ -85,19 +97,54 @@ def _parts(table: str | Path, data: Data, root: Path | None) -> tuple[Part, ...]
     return stored_parts(root or Path(), replace(data, raw=str(table)))
 
 
-def _scored(batch: pl.DataFrame, runtime: Runtime, part: Part, tally: _Tally, *, start: int, version: str, inputs: bool) -> pl.DataFrame:
-    """The output's lines for one batch; `start` counts the part's rows before it."""
+def _tasks(part: Part, data: Data, runtime: Runtime) -> Iterator[Callable[[], _Scored]]:
+    """What is to be done for each batch of a part; any thread may do it."""
+    start = 0
+    for batch in batches(part, data, rows=BATCH):
+        yield partial(_score, batch, runtime, place=part.name, start=start)
+        start += batch.height
+
+
+def _score(batch: pl.DataFrame, runtime: Runtime, *, place: str, start: int) -> _Scored:
+    """Check and score one batch; `start` counts the part's rows before it."""
+    rows = checked(batch, runtime.bundle.manifest, place=place, start=start)
+    return _Scored(batch=batch, rows=rows, answers=runtime.score_frame(rows))
+
+
+def in_order(tasks: Iterator[Callable[[], T]], *, ahead: int) -> Iterator[T]:
+    """The results of tasks in their order, while threads are at work on up to so many of those that follow.
+
+    The first problem in that order is the one that is raised, wherever it comes from.
+    """
+    with ThreadPoolExecutor(ahead) as pool:
+        under_way: deque[Future[T]] = deque()
+        try:
+            for task in tasks:
+                under_way.append(pool.submit(task))
+                if len(under_way) > ahead:
+                    yield under_way.popleft().result()
+        except DataError:
+            yield from _results(under_way)
+            raise
+        yield from _results(under_way)
+
+
+def _results(under_way: deque[Future[T]]) -> Iterator[T]:
+    while under_way:
+        yield under_way.popleft().result()
+
+
+def _lines(scored: _Scored, runtime: Runtime, tally: _Tally, *, version: str, inputs: bool) -> pl.DataFrame:
+    """The output's lines for one batch."""
     import polars as pl
 
-    manifest = runtime.bundle.manifest
-    rows = checked(batch, manifest, place=part.name, start=start)
-    probabilities = runtime.score_frame(rows)
-    labels = runtime.labels(probabilities)
-    _count(tally, rows, manifest, labels)
+    manifest, batch = runtime.bundle.manifest, scored.batch
+    labels = runtime.labels(scored.answers)
+    _count(tally, scored.rows, manifest, labels)
     numbers = pl.Series("row", range(tally.rows - batch.height + 1, tally.rows + 1))
     key = [batch[manifest.id]] if manifest.id in batch.columns else [numbers]
     kept = [one for one in batch if one.name != key[0].name and one.name not in OWN] if inputs else []
-    own = pl.DataFrame({"label": labels, "probability": probabilities}).with_columns(
+    own = pl.DataFrame({"label": labels, "probability": scored.answers}).with_columns(
         pl.lit(version).alias("version"), pl.lit(runtime.bundle.digest).alias("digest")
     )
     return pl.DataFrame([*key, *kept]).hstack(own)

@@ -1,9 +1,11 @@
+import threading
+
 import polars as pl
 import pytest
 
 from seatrial.errors import DataError, UsageError
 from seatrial.params import Data
-from seatrial.predict import checked, predict
+from seatrial.predict import checked, in_order, predict
 from seatrial.serving.runtime import Runtime
 from tests.bundles import ID, make_bundle, make_rows, probability_of
 
@@ -120,3 +122,62 @@ def test_an_earlier_output_stays_where_a_run_fails(runtime, table, tmp_path):
     with pytest.raises(DataError):
         score(runtime, table, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_bytes() == before
+
+
+def fails(problem):
+    def task():
+        raise problem
+
+    return task
+
+
+def test_results_come_in_order_whichever_is_ready_first():
+    second = threading.Event()
+
+    def slow():
+        assert second.wait(10), "the second is at work while the first is not over"
+        return 1
+
+    def quick():
+        second.set()
+        return 2
+
+    assert list(in_order(iter([slow, quick, lambda: 3]), ahead=2)) == [1, 2, 3]
+
+
+def test_no_more_tasks_are_begun_than_may_be_ahead():
+    taken = []
+
+    def tasks():
+        for number in range(20):
+            taken.append(number)
+            yield lambda number=number: number
+
+    results = in_order(tasks(), ahead=2)
+    for number in range(5):
+        assert next(results) == number
+        assert len(taken) == number + 3
+    results.close()
+
+
+def test_the_first_problem_in_order_is_raised_be_it_a_task_s_or_the_table_s():
+    def tasks():
+        yield lambda: 1
+        yield fails(DataError("row 7"))
+        raise DataError("the file is torn")
+
+    results = in_order(tasks(), ahead=8)
+    assert next(results) == 1
+    with pytest.raises(DataError, match="row 7"):
+        next(results)
+
+
+def test_a_table_that_ends_torn_is_said_after_what_was_read_of_it():
+    def tasks():
+        yield lambda: 1
+        raise DataError("the file is torn")
+
+    results = in_order(tasks(), ahead=8)
+    assert next(results) == 1
+    with pytest.raises(DataError, match="torn"):
+        next(results)

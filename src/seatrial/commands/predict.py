@@ -8,7 +8,6 @@ Every line names the version and the digest that answered.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ def score_table(project: Project, table: str | Path, output: Path, version: Regi
 
     bundle = bundle_of(project, version)
     data = table_at(project.settings.data, str(table))
-    runtime = Runtime(bundle, threads=os.cpu_count() or 1)
+    runtime = Runtime(bundle)
     return predict(table, output, runtime, data, version=str(version.version), inputs=inputs, root=project.root)
 
 
