@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -114,24 +114,28 @@ def _score(batch: pl.DataFrame, runtime: Runtime, *, place: str, start: int) -> 
 def in_order(tasks: Iterator[Callable[[], T]], *, ahead: int) -> Iterator[T]:
     """The results of tasks in their order, while threads are at work on up to so many of those that follow.
 
-    The first problem in that order is the one that is raised, wherever it comes from.
+    It ends with the first problem in that order, wherever it comes from.
     """
     with ThreadPoolExecutor(ahead) as pool:
         under_way: deque[Future[T]] = deque()
-        try:
-            for task in tasks:
-                under_way.append(pool.submit(task))
-                if len(under_way) > ahead:
-                    yield under_way.popleft().result()
-        except DataError:
-            yield from _results(under_way)
-            raise
-        yield from _results(under_way)
+        for task in _or_problem(tasks):
+            under_way.append(pool.submit(task))
+            if len(under_way) > ahead:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
-def _results(under_way: deque[Future[T]]) -> Iterator[T]:
-    while under_way:
-        yield under_way.popleft().result()
+def _or_problem(tasks: Iterator[Callable[[], T]]) -> Iterator[Callable[[], T]]:
+    """The tasks; where they end with a problem of the table, one that raises it in its turn."""
+    try:
+        yield from tasks
+    except DataError as error:
+        yield partial(_fail, error)
+
+
+def _fail(problem: DataError) -> NoReturn:
+    raise problem
 
 
 def _lines(scored: _Scored, runtime: Runtime, tally: _Tally, *, version: str, inputs: bool) -> pl.DataFrame:

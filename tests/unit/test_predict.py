@@ -172,6 +172,16 @@ def test_the_first_problem_in_order_is_raised_be_it_a_task_s_or_the_table_s():
         next(results)
 
 
+@pytest.mark.parametrize("ahead", [1, 2, 8])
+def test_nothing_follows_the_first_problem(ahead):
+    tasks = [lambda: 1, fails(DataError("row 7")), lambda: 3, fails(DataError("row 400")), lambda: 5]
+    results = in_order(iter(tasks), ahead=ahead)
+    assert next(results) == 1
+    with pytest.raises(DataError, match="row 7"):
+        next(results)
+    assert list(results) == []
+
+
 def test_a_table_that_ends_torn_is_said_after_what_was_read_of_it():
     def tasks():
         yield lambda: 1
