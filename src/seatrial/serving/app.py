@@ -270,10 +270,10 @@ class Application:
         """Give the log what was answered since the last time, before anything of it is sent."""
         if self._log is None or not self._answered:
             return
-        self._log.append(*self._answered)
+        rows = self._log.append(*self._answered)
         if not self._unsent:  # in the loop's next turn the answers of this one are with the kernel
             asyncio.get_running_loop().call_soon(self._sent, self._log)
-        self._unsent += sum([entry.rows.count for entry in self._answered])
+        self._unsent += rows
         self._answered.clear()
 
     def _sent(self, log: PredictionLog) -> None:

@@ -5,7 +5,7 @@ Nothing here loads Arrow's compute functions, which would take 12 MB of a server
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,15 @@ NUMBERS = {"integer": "i8", "boolean": "?", "number": "f8"}
 
 
 def array_of(kind: str, values: Sequence[Any]) -> Any:
-    """One input's values as an array: JSON may say 1.0 for an integer and 1 for true, which Arrow does not take as it stands."""
+    """Values of one kind as an array; among numbers an integer that no float holds exactly becomes the nearest."""
     import pyarrow as pa
 
-    type_, make = _types()[kind]
     try:
-        return pa.array(values, type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else make(value) for value in values], type_)
+        return pa.array(values, _types()[kind])
+    except pa.ArrowInvalid:
+        if kind != "number":
+            raise
+        return pa.array([None if value is None else float(value) for value in values], _types()[kind])
 
 
 def array_from(kind: str, numbers: NDArray[np.float64]) -> Any:
@@ -68,9 +69,9 @@ def moments() -> Any:
 
 
 @cache
-def _types() -> dict[str, tuple[Any, Callable[[Any], Any]]]:
-    """Arrow's type of each kind of input, and what makes a value of it that Arrow takes."""
+def _types() -> dict[str, Any]:
+    """Arrow's type of each kind of input."""
     import pyarrow as pa
 
     texts = pa.dictionary(pa.int32(), pa.string())
-    return {"integer": (pa.int64(), int), "boolean": (pa.bool_(), bool), "number": (pa.float64(), float), "category": (texts, str)}
+    return {"integer": pa.int64(), "boolean": pa.bool_(), "number": pa.float64(), "category": texts}

@@ -111,7 +111,8 @@ class LogWriter:
     def chunk(self, entries: Sequence[Entry], *, day: int, rows: int, size: int) -> Chunk:
         """What is kept of entries until they are written."""
         records: list[bytes] = []
-        short: list[Entry] = []
+        request_ids: list[str] = []
+        ids: list[str | None] = []
         others: list[Entry] = []
         for entry in entries:
             record = self._records.write(entry)
@@ -119,8 +120,8 @@ class LogWriter:
                 others.append(entry)
             else:
                 records.append(record)
-                short.append(entry)
-        request_ids, ids = [entry.request_id for entry in short], [entry.rows.ids[0] for entry in short]
+                request_ids.append(entry.request_id)
+                ids.append(entry.rows.ids[0])
         return Chunk(day, rows, size, b"".join(records), request_ids, ids, others)
 
     def add(self, part: Part, chunks: list[Chunk], rest: Callable[[], None] = _go_on) -> None:

@@ -34,11 +34,10 @@ class Records:
         self._variants: dict[str, int] = {}
         self._fit = all(map(_fits, manifest.inputs))
         self._codes = [{"": NULL} | {name: at for at, name in enumerate(column.categories or ())} for column in self._categories]
-        own = [("time", "i8"), ("variant", "i2"), ("simulated", "?"), ("label", "i2"), ("probability", "f8"), ("latency_ms", "f8")]
-        self._fields = [*own, *((f"number {at}", "f8") for at in range(len(self._numbers)))]
-        self._fields += [(f"category {at}", "i2") for at in range(len(self._categories))]
-        formats = {"i8": "q", "i2": "h", "?": "?", "f8": "d"}
-        self._pack = struct.Struct("<" + "".join(formats[kind] for _, kind in self._fields)).pack
+        own = [("time", "q"), ("variant", "h"), ("simulated", "?"), ("label", "h"), ("probability", "d"), ("latency_ms", "d")]
+        self._fields = [*own, *((f"number {at}", "d") for at in range(len(self._numbers)))]
+        self._fields += [(f"category {at}", "h") for at in range(len(self._categories))]
+        self._pack = struct.Struct("<" + "".join(kind for _, kind in self._fields)).pack
 
     def write(self, entry: Entry) -> bytes | None:
         """The record of an entry; None for one that has none: of several rows, or with what training never saw."""

@@ -79,25 +79,24 @@ class PredictionLog:
         """Whether a request is in the sample, by its id alone: every server of every version answers alike."""
         return self._kept_below is None or int.from_bytes(hashlib.blake2b(request_id, digest_size=4).digest()) < self._kept_below
 
-    def append(self, *entries: Entry) -> None:
-        """Keep requests that were answered together, or count their rows as dropped where the buffer is full."""
+    def append(self, *entries: Entry) -> int:
+        """Keep requests that were answered together, or count their rows as dropped where the buffer is full; gives how many rows."""
         day = entries[0].time // DAY_MICROSECONDS
         if entries[-1].time // DAY_MICROSECONDS != day:
-            for entry in entries:
-                self.append(entry)
-            return
+            return sum([self.append(entry) for entry in entries])
         rows, size = sum([entry.rows.count for entry in entries]), sum([entry.size for entry in entries])
         self._counters.answered(rows, len(entries))
         waiting = self._rows_in - self._rows_out + rows
         if waiting > self.settings.max_rows or self._bytes_in - self._bytes_out + size > self.settings.max_bytes:
             self.dropped += rows
             self._counters.dropped(rows)
-            return
+            return rows
         self._waiting.append(self._writer.chunk(entries, day=day, rows=rows, size=size))
         self._rows_in += rows
         self._bytes_in += size
         if waiting >= self.settings.flush_rows:
             self._wake.set()
+        return rows
 
     def sent(self, rows: int) -> None:
         """The answer to a request that was appended is with the kernel."""

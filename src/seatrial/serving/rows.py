@@ -46,9 +46,9 @@ class Rows:
     """Checked rows: what their tensors hold, and what the prediction log keeps.
 
     `numbers` and `categories` are the values of the inputs that `names` names, column after column, `count` of each. `values`
-    gives one sequence for each row, in the manifest's order of inputs (it may be an iterator: read it once), `ids` the rows' ids,
-    `unusual` the position of the input for each unknown category and each number outside the range of training, `unknown` how many
-    values stood in columns that the model does not read.
+    gives one sequence for each row, in the manifest's order of inputs and each value in its input's type (it may be an iterator:
+    read it once), `ids` the rows' ids, `unusual` the position of the input for each unknown category and each number outside the
+    range of training, `unknown` how many values stood in columns that the model does not read.
     """
 
     count: int

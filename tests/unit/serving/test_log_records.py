@@ -103,6 +103,13 @@ def test_an_input_whose_values_fit_no_record_goes_the_other_way(tmp_path, manife
     assert frame["visits"].to_list() == [value]
 
 
+@pytest.mark.parametrize("value", [2**53 + 1, 2**90])
+def test_an_integer_that_no_float_holds_is_logged_as_the_nearest_number(tmp_path, manifest, value):
+    row = USUAL | {"amount": value}
+    frame = logged(tmp_path, manifest, [entry(manifest, [row])], [entry(manifest, [row, USUAL | {"amount": None}])])
+    assert frame["amount"].to_list() == [float(value), float(value), None]
+
+
 def test_a_label_that_the_manifest_does_not_know_is_logged_all_the_same(tmp_path, manifest):
     strange = entry(manifest, [USUAL])
     strange.labels = ["Maybe"]
