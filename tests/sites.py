@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import sqlite3
-from dataclasses import replace
 
 import msgspec
 import polars as pl
@@ -14,11 +13,12 @@ from seatrial.files import md5_of
 from seatrial.live_profile import training_profile
 from seatrial.live_rows import Selection
 from seatrial.project import Project
-from seatrial.serving.predictions import Entry, LogSettings, PredictionLog
+from seatrial.serving.predictions import LogSettings, PredictionLog
 from seatrial.serving.rows import Decoder
 from seatrial.serving.runtime import Runtime
 from seatrial.store import store_bundle
 from tests.bundles import ID, TARGET, make_bundle, make_rows
+from tests.entries import make_entry
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 PARAMS = """
@@ -78,22 +78,22 @@ class Site:
     def asked(self, rows, *, digest=None, variant="champion", simulated=False, at=NOON, probability=None, drop=()):
         """Answer rows with the champion and log them, as the server does."""
         self.sequence += 1
-        decoded = Decoder(self.bundle.manifest).records([{key: value for key, value in row.items() if key != ID} for row in rows])
-        answers = Runtime(self.bundle).score(decoded.tensors).tolist()
+        rows_of_model = [{key: value for key, value in row.items() if key != ID} for row in rows]
+        answers = Runtime(self.bundle).score(Decoder(self.bundle.manifest).records(rows_of_model).tensors).tolist()
         log = PredictionLog(
             LogSettings(folder=self.project.home / "log", drop=drop), self.bundle.manifest, version="3", digest=digest or self.bundle.digest
         )
         log.append(
-            Entry(
+            make_entry(
+                self.bundle.manifest,
+                rows_of_model,
+                at=at + dt.timedelta(microseconds=self.sequence),
                 request_id=f"r{self.sequence}",
-                time=int(at.timestamp() * 1e6) + self.sequence,
                 variant=variant,
                 simulated=simulated,
-                rows=replace(decoded, ids=[row.get(ID) for row in rows]),
                 labels=["No"] * len(rows),
                 probabilities=answers if probability is None else [probability] * len(rows),
-                latency_ms=1.0,
-                size=1,
+                ids=[row.get(ID) for row in rows],
             )
         )
         log.flush()

@@ -17,11 +17,11 @@ from seatrial.errors import DataError
 from seatrial.project import Project
 from seatrial.serving.compaction import claim_of, compact
 from seatrial.serving.log_store import LogStore, log_store, open_store
-from seatrial.serving.predictions import Entry, LogSettings, PredictionLog, parts, read_log
-from seatrial.serving.rows import Decoder
+from seatrial.serving.predictions import LogSettings, PredictionLog, parts, read_log
 from seatrial.serving.upload import access, upload, upload_state, waiting
 from tests.bundles import make_bundle, make_rows
 from tests.dvc_projects import wait_for
+from tests.entries import make_entry
 from tests.stores import Door, s3_server
 
 pytestmark = pytest.mark.slow
@@ -69,21 +69,9 @@ class Writer:
 
     def part(self, requests=2):
         for _ in range(requests):
-            rows = Decoder(self.manifest).records(make_rows(1))
             self.ids.append(f"{self.version}-{len(self.ids)}")
-            self.log.append(
-                Entry(
-                    request_id=self.ids[-1],
-                    time=int((self.at or time.time()) * 1e6),
-                    variant="champion",
-                    simulated=False,
-                    rows=rows,
-                    labels=["Yes"],
-                    probabilities=[0.75],
-                    latency_ms=0.5,
-                    size=100,
-                )
-            )
+            at = dt.datetime.fromtimestamp(self.at or time.time(), dt.UTC)
+            self.log.append(make_entry(self.manifest, make_rows(1), at=at, request_id=self.ids[-1]))
         self.log.flush()
 
 

@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 from seatrial.bundle import Input
 from seatrial.serving.log_parts import LogWriter
 from seatrial.serving.log_records import Records
-from seatrial.serving.predictions import Entry, LogSettings, PredictionLog, parts, read_log
-from seatrial.serving.rows import Decoder
+from seatrial.serving.predictions import LogSettings, PredictionLog, parts, read_log
 from tests.bundles import make_bundle, make_rows
+from tests.entries import make_entry
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
@@ -25,18 +25,8 @@ def manifest(tmp_path_factory):
     return make_bundle(tmp_path_factory.mktemp("bundle") / "model").manifest
 
 
-def entry(manifest, rows, *, at=NOON, request_id="r", variant="champion", probabilities=None):
-    return Entry(
-        request_id=request_id,
-        time=round(at.timestamp() * 1e6),
-        variant=variant,
-        simulated=variant == "mirror",
-        rows=Decoder(manifest).records(rows),
-        labels=["Yes"] * len(rows),
-        probabilities=probabilities or [0.75] * len(rows),
-        latency_ms=0.123456789,
-        size=100,
-    )
+def entry(manifest, rows, *, at=NOON, **given):
+    return make_entry(manifest, rows, at=at, **given)
 
 
 def logged(folder, manifest, *batches, **settings):
@@ -119,7 +109,15 @@ def test_a_label_that_the_manifest_does_not_know_is_logged_all_the_same(tmp_path
 def test_each_row_keeps_its_own_ids_and_variant(tmp_path, manifest):
     asked = [("a", "c1", "champion"), ("b", "c2", "mirror"), ("c", "c3", "challenger"), ("d", "c4", "mirror")]
     batch = [
-        entry(manifest, [USUAL | {"client": client}], at=NOON + number * MICROSECOND, request_id=name, variant=variant)
+        entry(
+            manifest,
+            [USUAL | {"client": client}],
+            at=NOON + number * MICROSECOND,
+            request_id=name,
+            variant=variant,
+            simulated=variant == "mirror",
+            latency_ms=0.123456789,
+        )
         for number, (name, client, variant) in enumerate(asked)
     ]
     frame = logged(tmp_path, manifest, batch[:3], batch[3:])
@@ -148,5 +146,5 @@ def test_a_part_of_both_kinds_holds_plain_texts(tmp_path, manifest):
 def test_what_waits_is_a_record_of_one_row_and_no_object(manifest):
     writer = LogWriter(LogSettings(folder=None), manifest, version="3", digest="sha256:1")
     chunk = writer.chunk([entry(manifest, [USUAL])] * 3, day=1, rows=3, size=300)
-    assert (len(chunk.records) % 3, chunk.request_ids, chunk.ids, chunk.entries) == (0, ["r"] * 3, ["c"] * 3, [])
+    assert (len(chunk.records) % 3, chunk.request_ids, chunk.ids, chunk.entries) == (0, ["r1"] * 3, ["c"] * 3, [])
     assert 0 < len(chunk.records) / 3 < 100

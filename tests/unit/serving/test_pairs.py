@@ -6,9 +6,9 @@ import pytest
 
 from seatrial.bundle import Input
 from seatrial.serving.pairs import joined
-from seatrial.serving.predictions import Entry, LogSettings, PredictionLog
-from seatrial.serving.rows import Decoder
+from seatrial.serving.predictions import LogSettings, PredictionLog
 from tests.bundles import make_bundle, make_rows
+from tests.entries import make_entry
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
@@ -22,20 +22,9 @@ def write(folder, manifest, version, answers, *, variant, rows=None):
     """One part with a request for each of `answers`: its id, when it was answered (seconds after noon), and its rows' probabilities."""
     log = PredictionLog(LogSettings(folder=folder), manifest, version=version, digest=f"sha256:{version}")
     for request_id, second, probabilities in answers:
-        decoded = Decoder(manifest).records(rows or make_rows(len(probabilities)))
-        log.append(
-            Entry(
-                request_id=request_id,
-                time=int((NOON + dt.timedelta(seconds=second)).timestamp() * 1e6),
-                variant=variant,
-                simulated=False,
-                rows=decoded,
-                labels=["Yes" if one >= 0.5 else "No" for one in probabilities],
-                probabilities=probabilities,
-                latency_ms=1.0,
-                size=10,
-            )
-        )
+        at, asked = NOON + dt.timedelta(seconds=second), rows or make_rows(len(probabilities))
+        labels = ["Yes" if one >= 0.5 else "No" for one in probabilities]
+        log.append(make_entry(manifest, asked, at=at, request_id=request_id, variant=variant, labels=labels, probabilities=probabilities))
     log.flush()
 
 

@@ -16,10 +16,10 @@ from seatrial.errors import DataError
 from seatrial.serving import predictions
 from seatrial.serving.compaction import FEWEST, MERGED, compact, start_compaction
 from seatrial.serving.losses import log_losses, opened
-from seatrial.serving.predictions import OWN_COLUMNS, Entry, LogSettings, PredictionLog, parts, read_log, remove_old_parts
-from seatrial.serving.rows import Decoder
+from seatrial.serving.predictions import OWN_COLUMNS, LogSettings, PredictionLog, parts, read_log, remove_old_parts
 from tests.bundles import make_bundle, make_rows
 from tests.dvc_projects import wait_for
+from tests.entries import make_entry
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
@@ -34,19 +34,8 @@ def make_log(folder, manifest, **settings):
     return PredictionLog(LogSettings(folder=folder, **settings), manifest, version="3", digest="sha256:1", clock=NOON.timestamp)
 
 
-def entry(manifest, rows, *, at=NOON, variant="champion", simulated=False, request_id="r1"):
-    decoded = Decoder(manifest).records(rows)
-    return Entry(
-        request_id=request_id,
-        time=int(at.timestamp() * 1e6),
-        variant=variant,
-        simulated=simulated,
-        rows=decoded,
-        labels=["Yes"] * decoded.count,
-        probabilities=[0.75] * decoded.count,
-        latency_ms=0.5,
-        size=100,
-    )
+def entry(manifest, rows, *, at=NOON, **given):
+    return make_entry(manifest, rows, at=at, **given)
 
 
 def test_the_log_holds_what_was_asked_and_answered(tmp_path, manifest):
