@@ -94,6 +94,7 @@ class Site:
                 labels=["No"] * len(rows),
                 probabilities=answers if probability is None else [probability] * len(rows),
                 ids=[row.get(ID) for row in rows],
+                latency_ms=1.0,
             )
         )
         log.flush()
