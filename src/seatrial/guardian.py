@@ -5,7 +5,7 @@
 Only the standard library is imported. It is detached from who
 started it, and a lock (`guardian.lock`, with its process id in it) keeps it alone. It waits for supervisord's end, takes the
 endpoint's lock, so that it never acts while a command does, and starts supervisord; where that does not last, it waits longer
-each time. `down` ends it; so do the removal of its lock's file, and SIGTERM.
+each time. `down` ends it; so do SIGTERM, and the removal of its lock's file, also where another one has been made since.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Guardian:
             self._start()
 
     def _over(self) -> bool:
-        return self.idle or self.ending() or not (self.folder / LOCK).exists()
+        return self.idle or self.ending()
 
     def _supervisor(self) -> Supervisor:
         """supervisord, at the socket that is written down now."""
@@ -213,8 +213,20 @@ def main(argv: list[str]) -> int:
             stream.write(str(os.getpid()))
             stream.flush()
             log = endpoint_folder(home) / "logs/guardian.log"
-            Guardian(home=home, say=lambda text: _write(log, text), ending=lambda: bool(ending), env=os.environ).run()
+
+            def told() -> bool:
+                return bool(ending) or not _is_at(stream, endpoint_folder(home) / LOCK)
+
+            Guardian(home=home, say=lambda text: _write(log, text), ending=told, env=os.environ).run()
     return 0
+
+
+def _is_at(stream: IO[str], path: Path) -> bool:
+    """Whether this open file is the one at `path`: a lock on a file that has been removed keeps nobody away."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def _write(log: Path, text: str) -> None:

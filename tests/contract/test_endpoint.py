@@ -262,10 +262,25 @@ def test_a_killed_supervisord_leaves_no_orphan_and_ensure_heals(pair, variants, 
 
 def test_a_restart_without_the_challenger_serves_the_champion(pair, variants, home, port):
     pair.route(Route(champion=3, challenger=4, weight=25))
+    os.kill(inspect(home).guardian, signal.SIGKILL)
     os.kill(inspect(home).supervisord, signal.SIGKILL)
     pair.ensure((variants[3],))
     assert call(port)[0] == 200
     assert inspect(home).route == ALONE
+
+
+@pytest.mark.parametrize("victim", ["supervisord", "envoy"])
+def test_what_a_killed_process_will_serve_again_is_not_stopped_meanwhile(pair, variants, home, port, victim):
+    split, killed = Route(champion=3, challenger=4, weight=25), getattr(inspect(home), victim)
+    pair.route(split)
+    os.kill(killed, signal.SIGKILL)
+    assert wait_until(lambda: getattr(inspect(home), victim) not in (None, killed), 10)
+    for change in (lambda: pair.ensure((variants[3],)), lambda: pair.retire(4)):
+        with pytest.raises(EndpointError, match="version 4 still gets traffic"):
+            change()
+    assert wait_until(lambda: call(port)[0] == 200, 10)
+    assert inspect(home).route == split
+    assert len(inspect(home).variants[4]) == len(inspect(home).variants[3])
 
 
 def test_a_restarted_envoy_has_another_boot_and_the_same_route(pair, home, port):

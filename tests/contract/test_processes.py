@@ -194,6 +194,14 @@ def test_a_removed_state_folder_ends_the_guardian(serving, home):
     assert wait_until(lambda: not alive(guardian), 5)
 
 
+def test_a_guardian_whose_lock_was_removed_ends_though_another_took_its_place(serving, home):
+    first = guardian_pid(home)
+    (home / "endpoint/guardian.lock").unlink()
+    start_guardian(home, Path(sys.executable), os.environ)
+    assert wait_until(lambda: not alive(first), 5)
+    assert [pid for pid in processes_of(home) if "seatrial.guardian" in command_line(pid)] == [guardian_pid(home)]
+
+
 def test_a_controller_that_is_killed_loses_its_challenger_s_traffic_within_the_lease(serving, home, port, variants):
     serving.ensure((variants[3], variants[4]))
     serving.route(Route(champion=3, challenger=4, weight=25))

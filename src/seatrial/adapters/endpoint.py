@@ -163,11 +163,9 @@ class LocalEndpoint:
     def retire(self, version: int) -> None:
         """Stop a version's servers; EndpointError where it gets traffic."""
         with self._held() as parts:
-            live = parts.envoy.live_route()
-            if live is not None and version in live.versions:
-                raise EndpointError(
-                    f"version {version} still gets traffic, so it cannot be stopped", hint="route traffic away from it first"
-                )
+            route = parts.route(START_S)
+            if route is not None and version in route.versions:
+                raise _still_routed(version)
             known = parts.envoy.clusters()
             parts.envoy.apply_clusters(known.with_sockets({one: found for one, found in known.sockets.items() if one != version}))
             parts.servers.stop(version)
@@ -220,12 +218,10 @@ class LocalEndpoint:
 
     def _check_routed(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
         parts.envoy.heal()
-        live = parts.envoy.live_route()
-        missing = [version for version in live.versions if version not in wanted] if live else []
+        route = parts.route(START_S)
+        missing = [version for version in route.versions if version not in wanted] if route else []
         if missing:
-            raise EndpointError(
-                f"version {missing[0]} still gets traffic, so it cannot be stopped", hint="route traffic away from it first"
-            )
+            raise _still_routed(missing[0])
 
     def _start_supervisord(self, parts: Parts) -> None:
         """Start supervisord, where it does not run, with nothing to do yet."""
@@ -238,8 +234,8 @@ class LocalEndpoint:
         running = parts.servers.running()
         lost = {version for version, processes in running.items() if all(one.state in ("FATAL", "STOPPED") for one in processes)}
         started = [variant for version, variant in wanted.items() if version not in running or version in lost]
-        live = parts.envoy.live_route()
-        routed = set(live.versions) if live else set()
+        route = parts.route(START_S)
+        routed = set(route.versions) if route else set()
         try:
             for variant in started:
                 runtime = parts.runtimes.of(variant.version, variant.digest)
@@ -306,6 +302,10 @@ def _check_route(route: Route) -> None:
     alone = route.challenger is None
     if not 0 <= route.weight <= 100 or (alone and (route.weight or route.mirror)) or route.challenger == route.champion:
         raise EndpointError(f"this is no route: {route}; a weight is 0 to 100, and a weight or a mirror needs a challenger of its own")
+
+
+def _still_routed(version: int) -> EndpointError:
+    return EndpointError(f"version {version} still gets traffic, so it cannot be stopped", hint="route traffic away from it first")
 
 
 def _possible(route: Route | None, wanted: Mapping[int, Variant]) -> Route | None:

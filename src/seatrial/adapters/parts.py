@@ -14,7 +14,7 @@ from seatrial.adapters.programs import Seen, seen
 from seatrial.adapters.runtimes import Runtimes
 from seatrial.adapters.servers import Servers, by_version
 from seatrial.adapters.sockets import recorded_folder
-from seatrial.adapters.supervisor import Process, Supervisor
+from seatrial.adapters.supervisor import Process, Supervisor, wait_until
 from seatrial.adapters.traffic import Envoy
 from seatrial.errors import EndpointError
 from seatrial.guardian import guardian_pid, without_guardian
@@ -58,6 +58,19 @@ class Parts:
         except EndpointError:
             return None
         return next((one for one in processes if one.group == ENVOY and one.pid), None)
+
+    def route(self, patience: float) -> Route | None:
+        """The route that gets traffic, as Envoy itself says; one that has just been started is waited for, so many seconds.
+
+        Of an Envoy that runs and does not answer, the route on disk is taken: it will serve that one. None without an Envoy.
+        """
+        if self.envoy_process() is None:
+            return None
+        live = self.envoy.live_route()
+        if live is None:
+            wait_until(self.envoy.ready, patience)
+            live = self.envoy.live_route() or self.envoy.stored_route()
+        return live
 
     @property
     def access(self) -> Path:

@@ -90,7 +90,7 @@ class Supervisor:
     def start(self, runtime: Runtime | None = None) -> None:
         """Start supervisord, detached from this process and its terminal, with the groups that have a file.
 
-        It runs from `runtime`, by default with the interpreter of this process.
+        It runs from `runtime`, by default with the interpreter of this process. Returns once each of those groups has been tried.
         """
         python = sys.executable if runtime is None else str(runtime.python)
         self.end_lost()
@@ -112,9 +112,16 @@ class Supervisor:
             timeout=START_S,
             check=False,
         )
-        if ended.returncode != 0 or not wait_until(lambda: self.pid() is not None, START_S):
+        if ended.returncode != 0 or not wait_until(self._has_begun, START_S):
             raise EndpointError(f"supervisord did not start: {(ended.stderr + ended.stdout).strip() or tail(self.log)}")
         failpoint("supervisord.started")
+
+    def _has_begun(self) -> bool:
+        """Whether it answers and has started its programs once: it answers before, and all of them look as if stopped for good."""
+        try:
+            return all(one.state != "STOPPED" for one in self.processes())
+        except EndpointError:
+            return False
 
     def processes(self) -> tuple[Process, ...]:
         """Every program that supervisord knows, in order of group and name."""
