@@ -155,7 +155,10 @@ def _lines(scored: _Scored, runtime: Runtime, tally: _Tally, *, version: str, in
 
 
 def checked(batch: pl.DataFrame, manifest: Manifest, *, place: str, start: int = 0) -> pl.DataFrame:
-    """The batch with the model's inputs in the types of its manifest; DataError names column, row (from 1) and value otherwise."""
+    """The batch with the model's inputs in the types of its manifest; DataError names column, row (from 1) and value otherwise.
+
+    A category is an enumeration where training knew all of its values, text otherwise.
+    """
     from seatrial.tables import convert
 
     missing = [column.name for column in manifest.inputs if column.name not in batch.columns]
@@ -164,7 +167,17 @@ def checked(batch: pl.DataFrame, manifest: Manifest, *, place: str, start: int =
     typed = {column.name: convert(batch[column.name], "string" if column.type == "category" else column.type) for column in manifest.inputs}
     for column in manifest.inputs:
         _refuse(column, *typed[column.name], place=place, start=start)
-    return batch.with_columns(after for _, after in typed.values())
+    return batch.with_columns(_enumerated(typed[column.name][1], column.categories) for column in manifest.inputs)
+
+
+def _enumerated(values: pl.Series, categories: Sequence[str] | None) -> pl.Series:
+    """A column of categories as an enumeration, where all of its values are known; any other column as it is."""
+    import polars as pl
+
+    if categories is None:
+        return values
+    known = values.cast(pl.Enum(categories), strict=False)
+    return known if known.null_count() == values.null_count() else values
 
 
 def _refuse(column: Input, before: pl.Series, after: pl.Series, *, place: str, start: int) -> None:
@@ -180,12 +193,14 @@ def _refuse(column: Input, before: pl.Series, after: pl.Series, *, place: str, s
 
 
 def _count(tally: _Tally, rows: pl.DataFrame, manifest: Manifest, labels: Sequence[str]) -> None:
+    import polars as pl
+
     tally.rows += rows.height
     tally.labels.update(labels)
     for column in manifest.inputs:
         values = rows[column.name].drop_nulls()
         if column.categories is not None:
-            tally.unseen[column.name] += int((~values.is_in(column.categories)).sum())
+            tally.unseen[column.name] += 0 if isinstance(values.dtype, pl.Enum) else int((~values.is_in(column.categories)).sum())
         elif column.minimum is not None and column.maximum is not None and values.dtype.is_numeric():
             tally.outside[column.name] += int(((values < column.minimum) | (values > column.maximum)).sum())
 
@@ -245,7 +260,8 @@ class _Parquet:
 
         table = frame.to_arrow()
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+            repeated = [one.name for one in frame if not one.dtype.is_numeric()]
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", use_dictionary=repeated)
         self._writer.write_table(table.cast(self._writer.schema))
 
     def __enter__(self) -> _Parquet:

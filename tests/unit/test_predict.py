@@ -102,6 +102,17 @@ def test_what_training_never_saw_is_answered_and_counted(runtime, table, tmp_pat
     assert (found.unseen["plan"], found.outside["amount"]) == (300, 300)
 
 
+def test_a_batch_with_an_unseen_category_gets_the_same_answers_for_its_other_rows(runtime, tmp_path):
+    rows = make_rows(40, seed=2)
+    rows[20] |= {"plan": "gold", "colour": None}
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    known, mixed = (checked(part, runtime.bundle.manifest, place="rows") for part in (frame[:20], frame))
+    assert isinstance(known["plan"].dtype, pl.Enum)
+    assert (mixed["plan"].dtype, isinstance(mixed["colour"].dtype, pl.Enum)) == (pl.String, True)
+    assert runtime.score_frame(known).tolist() == runtime.score_frame(mixed)[:20].tolist()
+    assert runtime.score_frame(mixed).tolist() == runtime.score_frame(frame).tolist()
+
+
 @pytest.mark.parametrize("name", ["out.xlsx", "out.csv.gz", "out"])
 def test_an_output_of_another_kind_is_refused_before_any_work(runtime, table, tmp_path, name):
     with pytest.raises(UsageError, match=r"neither \.csv nor \.parquet"):

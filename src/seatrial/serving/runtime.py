@@ -79,7 +79,8 @@ class Runtime:
         if manifest.task == "multiclass":
             return [manifest.target.classes[at] for at in answers.argmax(axis=1)]
         negative, positive, threshold = manifest.binary
-        return [positive if probability >= threshold else negative for probability in answers]
+        names: list[str] = np.array([negative, positive], dtype=object)[(answers >= threshold).astype(np.intp)].tolist()
+        return names
 
     def _run(self, tensors: dict[str, NDArray[Any]], rows: int, options: Any = None) -> Probabilities:
         try:
@@ -146,10 +147,20 @@ def encode_frame(manifest: Manifest, frame: pl.DataFrame) -> dict[str, NDArray[A
         series = frame.get_column(column.name)
         try:
             if column.type == "category":
-                values = series.cast(pl.String).fill_null("").to_numpy().astype(object)
+                values = _strings(series)
             else:
                 values = series.cast(pl.Float64, strict=True).cast(pl.Float32).fill_null(float("nan")).to_numpy()
         except pl.exceptions.PolarsError:
             raise DataError(f"column {column.name!r} is {series.dtype}, the model reads a {column.type}") from None
         tensors[column.name] = values
     return tensors
+
+
+def _strings(series: pl.Series) -> NDArray[Any]:
+    """Categories as objects, missing ones as empty strings; those of an enumeration share one string each, made but once."""
+    import polars as pl
+
+    if not isinstance(series.dtype, pl.Enum):
+        return series.cast(pl.String).fill_null("").to_numpy().astype(object)
+    names = np.array([*series.dtype.categories, ""], dtype=object)
+    return names.take(series.to_physical().cast(pl.Int64).fill_null(-1).to_numpy())
