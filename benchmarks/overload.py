@@ -24,7 +24,6 @@ from benchmarks._servers import bundle, environment, one_row, records, server_co
 from benchmarks.serving import SERVER_CORE, own_core
 from seatrial.serving.app import Limits
 
-CONNECTIONS = 3_000
 FEW = 64
 CALM = 0.1
 """The share of saturation at which answers are timed before and after."""
@@ -40,13 +39,14 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60.0)
     options.add_argument("--rows", type=int, default=1, help="rows in each request")
     options.add_argument("--times", type=float, default=3.0, help="how many times saturation is offered")
+    options.add_argument("--connections", type=int, default=3_000, help="of the clients that ask too much")
     options.add_argument("--envoy", action="store_true", help="ask the endpoint instead of a server")
     options.add_argument("--record", type=Path, help="write the figures into this file")
     asked = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = request(json.dumps(records([one_row()] * asked.rows)).encode())
     with tempfile.TemporaryDirectory() as scratch, (_endpoint if asked.envoy else _server)(Path(scratch)) as (address, running):
-        figures = _figures(address, parts, running, seconds=asked.seconds, times=asked.times)
+        figures = _figures(address, parts, running, asked)
     place = "the endpoint" if asked.envoy else "one server"
     show(f"{place}, {asked.times:g} × saturation for {asked.seconds:g} s, {asked.rows} rows a request", figures)
     if asked.record:
@@ -88,13 +88,14 @@ def _endpoint(scratch: Path) -> Iterator[tuple[int, Callable[[], bool]]]:
         endpoint.down()
 
 
-def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[[], bool], *, seconds: float, times: float) -> list[Figure]:
+def _figures(address: int | Path, parts: tuple[bytes, bytes], running: Callable[[], bool], asked: argparse.Namespace) -> list[Figure]:
+    seconds = asked.seconds
     with closing(Client(address, connections=FEW)) as few:
         saturation = _saturation(few, parts)
         before = few.offer(parts, rate=CALM * saturation, seconds=5)
         calm = percentile(before.latencies(), 0.99)
-        with closing(Client(address, connections=CONNECTIONS)) as many:
-            found = many.offer(parts, rate=times * saturation, seconds=seconds, grace=0, patience=PATIENCE_S)
+        with closing(Client(address, connections=asked.connections)) as many:
+            found = many.offer(parts, rate=asked.times * saturation, seconds=seconds, grace=0, patience=PATIENCE_S)
         after = few.offer(parts, rate=CALM * saturation, seconds=5)
         again = _saturation(few, parts)
     share = found.good_put(start=1) / ((saturation + again) / 2)

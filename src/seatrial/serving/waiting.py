@@ -37,8 +37,10 @@ REFUSING_SHARE = 0.02
 """Of the time that answering takes, how much refusing may take beside it."""
 REFUSAL_S = 15e-6
 """About what a refusal takes, with reading and writing."""
-ASIDE_FACTOR = 4
-"""So many times the queue's length may be set aside."""
+ASIDE_FACTOR = 16
+"""So many times the queue's length may be set aside: as a rule, all connections that can be open."""
+ASIDE_BYTES = 32 * 2**20
+"""So much of what was set aside is kept."""
 NO_ROOM_S = 0.005
 """After this the queue looks again whether there is room, where large requests fill the server."""
 PLAIN_POST = re.compile(rb"POST [^\r\n]* HTTP/1\.1\r\n").match
@@ -53,7 +55,8 @@ class Queue:
         self._application = application
         self._max_waiting, self._deadline_s = max_waiting, deadline_s
         self._waiting: deque[tuple[RequestResponseCycle, Request]] = deque()
-        self._aside: deque[BoundedProtocol] = deque()
+        self._aside: deque[tuple[BoundedProtocol, int]] = deque()
+        self._aside_bytes = 0
         self._looks_again = False
         self._refusals_left = float(max_waiting)
         both = (False, True)
@@ -64,11 +67,14 @@ class Queue:
         """Whether who comes now has to be refused or set aside, where `tasks` requests wait elsewhere."""
         return bool(self._aside) or self.full(tasks)
 
-    def sets_aside(self, protocol: BoundedProtocol) -> bool:
-        """Set a connection's request aside, unless refusing it is cheap enough, or nobody would come back to it."""
-        if self._refusals_left >= 1 or not self._waiting or len(self._aside) >= ASIDE_FACTOR * self._max_waiting:
+    def sets_aside(self, protocol: BoundedProtocol, size: int) -> bool:
+        """Set a connection's request of so many bytes aside, unless refusing it is cheap enough, or nobody would come back to it."""
+        if self._refusals_left >= 1 or not self._waiting:
             return False
-        self._aside.append(protocol)
+        if len(self._aside) >= ASIDE_FACTOR * self._max_waiting or self._aside_bytes + size > ASIDE_BYTES:
+            return False
+        self._aside.append((protocol, size))
+        self._aside_bytes += size
         return True
 
     def full(self, tasks: int) -> bool:
@@ -111,8 +117,10 @@ class Queue:
 
     def _make_room(self, now: float) -> None:
         """Let those who were set aside go on, the first first, as long as there is room."""
-        while self._aside and not self.full(len(self._aside[0].tasks)):
-            self._aside.popleft().go_on(refused=now - self._deadline_s)
+        while self._aside and not self.full(len(self._aside[0][0].tasks)):
+            protocol, size = self._aside.popleft()
+            self._aside_bytes -= size
+            protocol.go_on(refused=now - self._deadline_s)
         if self._aside and not self._waiting and not self._looks_again:
             self._looks_again = True
             asyncio.get_running_loop().call_later(NO_ROOM_S, self._look_again)
@@ -154,7 +162,7 @@ class BoundedProtocol(ArrivingProtocol):
             self.transport.pause_reading()
         elif self.queue.crowded(len(self.tasks)) and self._between() and _is_one_post(data):
             self._unwatch()
-            if self.queue.sets_aside(self):
+            if self.queue.sets_aside(self, len(data)):
                 self._unset_keepalive_if_required()
                 self._unparsed, self._since = data, time.perf_counter()
             else:

@@ -101,7 +101,7 @@ class Desk:
 
 
 async def settled():
-    for _ in range(10):
+    for _ in range(2 * ASIDE_FACTOR):
         await asyncio.sleep(0)
 
 
@@ -119,6 +119,24 @@ def test_past_the_queue_some_are_refused_some_set_aside_and_the_others_refused()
         after = [transport.statuses for transport in before]
         assert after == [[200]] * LENGTH + [[503]] * LENGTH + [[200]] * ASIDE_FACTOR * LENGTH + [[503]] * 2
         assert desk.application.counted == LENGTH + 2
+
+    run(scenario)
+
+
+def test_who_does_not_fit_into_the_memory_for_those_set_aside_is_refused_until_there_is_room(monkeypatch):
+    monkeypatch.setattr(waiting, "ASIDE_BYTES", 2 * len(POST % 7))
+
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        aside = [transport for _, transport in desk.post(5, 6, 7)]
+        assert [transport.statuses for transport in aside] == [[], [], [503]]
+        await settled()
+        desk.fill()
+        again = [transport for _, transport in desk.post(5, 6, 7)]
+        assert [transport.statuses for transport in again] == [[], [], [503]]
+        await settled()
+        assert [transport.statuses for transport in (*aside, *again)] == [[200], [200], [503]] * 2
 
     run(scenario)
 
