@@ -110,9 +110,9 @@ class LocalEndpoint:
         with self._held() as parts:
             parts.supervisor.end_lost()
             self._check_port(parts)
-            self._check_routed(parts, wanted)
+            routed = self._routed(parts, wanted)
             self._start_supervisord(parts)
-            self._start_servers(parts, wanted)
+            self._start_servers(parts, wanted, routed)
             self._start_envoy(parts, wanted, door)
             keepers.start_upload(parts, self._log, root=self._root, keep_local=self._settings.step_deadline_s + KEPT_LONGER_S)
             keepers.start_watch(parts, timeout=self._timeout)
@@ -216,12 +216,14 @@ class LocalEndpoint:
                 hint="nox -s down stops an endpoint that lost its state here; else free the port, or change rollout.port in params.yaml",
             )
 
-    def _check_routed(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
+    def _routed(self, parts: Parts, wanted: Mapping[int, Variant]) -> set[int]:
+        """The versions that get traffic; EndpointError where one of them is not wanted."""
         parts.envoy.heal()
         route = parts.route(START_S)
-        missing = [version for version in route.versions if version not in wanted] if route else []
-        if missing:
-            raise _still_routed(missing[0])
+        routed = set(route.versions) if route else set()
+        if missing := routed - set(wanted):
+            raise _still_routed(min(missing))
+        return routed
 
     def _start_supervisord(self, parts: Parts) -> None:
         """Start supervisord, where it does not run, with nothing to do yet."""
@@ -229,13 +231,11 @@ class LocalEndpoint:
             shutil.rmtree(parts.folder / "programs", ignore_errors=True)
             parts.supervisor.start(parts.runtimes.present())
 
-    def _start_servers(self, parts: Parts, wanted: Mapping[int, Variant]) -> None:
-        """Start the versions that do not run; all of them are asked for their digest."""
+    def _start_servers(self, parts: Parts, wanted: Mapping[int, Variant], routed: set[int]) -> None:
+        """Start the versions that do not run; all of them are asked for their digest. What gets traffic may crash meanwhile."""
         running = parts.servers.running()
         lost = {version for version, processes in running.items() if all(one.state in ("FATAL", "STOPPED") for one in processes)}
         started = [variant for version, variant in wanted.items() if version not in running or version in lost]
-        route = parts.route(START_S)
-        routed = set(route.versions) if route else set()
         try:
             for variant in started:
                 runtime = parts.runtimes.of(variant.version, variant.digest)
