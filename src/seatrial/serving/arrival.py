@@ -1,10 +1,14 @@
 """How a request arrives: one that is not whole in time, or whose head does not end, is cut off with a reason.
 
 So slow clients hold no connection for ever, and what is no HTTP is refused in JSON as everything else is.
+
+uvicorn starts a clock with each answer, to close a connection that stays idle, and stops it when the next request comes: a sixth of what
+reading a request costs, and more with thousands of connections. Here a connection has one clock, which looks how long nothing was asked.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,13 +18,15 @@ REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header F
 
 
 class ArrivingProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a clock for each request that is on its way."""
+    """uvicorn's protocol with a clock for each request that is on its way, and one for the connection."""
 
     read_seconds = 60.0
     _whole = True
     _in_head = False
     _head = 0
     _timer: Any = None
+    _idle_since = 0.0
+    """When the last answer was given."""
 
     def connection_made(self, transport: Any) -> None:
         """Watch whoever comes over a network from the first moment; Envoy keeps connections to sockets for later."""
@@ -29,8 +35,10 @@ class ArrivingProtocol(HttpToolsProtocol):
             self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the clocks."""
         self._unwatch()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -70,6 +78,40 @@ class ArrivingProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._unwatch()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """A request has its answer: the next one goes on, or the connection is idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._idle()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for so long; look again later at one that was not."""
+        idle_s = time.perf_counter() - self._idle_since if self._between() else 0.0
+        if idle_s >= self.timeout_keep_alive:
+            super().timeout_keep_alive_handler()
+        else:
+            self._strike_in(self.timeout_keep_alive - idle_s)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Leave the clock alone: it is for each request that uvicorn would stop it."""
+
+    def _between(self) -> bool:
+        """Whether nothing is under way on this connection."""
+        return self._whole and (self.cycle is None or self.cycle.response_complete)
+
+    def _idle(self) -> None:
+        """Note that nothing is under way any more; the first time, start the clock."""
+        self._idle_since = time.perf_counter()
+        if self.timeout_keep_alive_task is None:
+            self._strike_in(self.timeout_keep_alive)
+
+    def _strike_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is told so in JSON, as every other refusal."""

@@ -163,22 +163,12 @@ class BoundedProtocol(ArrivingProtocol):
         elif self.queue.crowded(len(self.tasks)) and self._between() and _is_one_post(data):
             self._unwatch()
             if self.queue.sets_aside(self, len(data)):
-                self._unset_keepalive_if_required()
                 self._unparsed, self._since = data, time.perf_counter()
             else:
-                self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
-                self._since = time.perf_counter()
+                self._refuse(data)
         else:
             self._since = time.perf_counter()
             super().data_received(data)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that nothing came on; a refusal of what was not parsed leaves uvicorn's clock as it was."""
-        left = self._since + self.timeout_keep_alive - time.perf_counter()
-        if left > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
-        else:
-            super().timeout_keep_alive_handler()
 
     def go_on(self, *, refused: float = 0.0) -> None:
         """Parse what was set aside, or refuse it where it came before `refused`; nothing where the client went, or it went on already."""
@@ -188,8 +178,7 @@ class BoundedProtocol(ArrivingProtocol):
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if self._since < refused and _is_one_post(data):
-            self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self._refuse(data)
         else:
             super().data_received(data)
 
@@ -204,8 +193,13 @@ class BoundedProtocol(ArrivingProtocol):
         super().shutdown()
 
     def _between(self) -> bool:
-        """Whether nothing is under way on this connection."""
-        return self._whole and (self.cycle is None or self.cycle.response_complete)
+        """Whether nothing is under way on this connection, or set aside."""
+        return not self._unparsed and super()._between()
+
+    def _refuse(self, data: bytes) -> None:
+        """Answer a whole request that nobody has parsed."""
+        self.transport.write(self.queue.refusal(kept=True, final=CHAMPION in data))
+        self._idle()
 
     def on_message_complete(self) -> None:
         """Let the request wait whose body is whole now."""

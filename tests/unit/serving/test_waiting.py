@@ -259,17 +259,60 @@ def test_a_server_full_of_large_requests_lets_those_set_aside_go_on_when_they_ar
 
 
 @pytest.mark.parametrize(("idle", "closed"), [(4.0, False), (6.0, True)], ids=["below", "above"])
-def test_a_connection_is_closed_when_nothing_came_for_five_seconds_refused_or_not(idle, closed):
+@pytest.mark.parametrize("last", [200, 503])
+def test_a_connection_is_closed_when_nothing_came_for_five_seconds_answered_or_refused(last, idle, closed):
     async def scenario():
         desk = Desk()
+        if last == 503:
+            desk.post(*range(LENGTH))
         ((protocol, transport),) = desk.post(9)
         await settled()
-        assert transport.statuses == [200]
-        desk.post(*range(LENGTH))
-        protocol.data_received(POST % 9)
-        assert transport.statuses == [200, 503]
-        protocol._since -= idle
+        assert transport.statuses == [last]
+        assert protocol.timeout_keep_alive_task is not None
+        protocol._idle_since -= idle
         protocol.timeout_keep_alive_handler()
         assert transport.closed is closed
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("under_way", ["waits", "is set aside", "has half come"])
+def test_a_connection_whose_request_is_under_way_is_not_idle(under_way):
+    async def scenario():
+        desk = Desk()
+        ((protocol, transport),) = desk.post(8)
+        await settled()
+        if under_way == "is set aside":
+            desk.fill()
+        first = 20 if under_way == "has half come" else None
+        protocol.data_received((POST % 9)[:first])
+        protocol._idle_since -= 60
+        protocol.timeout_keep_alive_handler()
+        assert not transport.closed
+        if first is not None:
+            protocol.data_received((POST % 9)[first:])
+        await settled()
+        assert transport.statuses == [200, 200]
+        protocol.timeout_keep_alive_handler()
+        assert not transport.closed
+
+    run(scenario)
+
+
+def test_a_connection_has_one_clock_which_ends_with_it(monkeypatch):
+    async def scenario():
+        desk, clocks = Desk(), []
+        protocol, transport = desk.connect()
+        call_later = protocol.loop.call_later
+        monkeypatch.setattr(protocol.loop, "call_later", lambda *args: clocks.append(call_later(*args)) or clocks[-1])
+        for number in range(3):
+            protocol.data_received(POST % number)
+            await settled()
+        assert transport.statuses == [200, 200, 200]
+        assert len(clocks) == 1
+        protocol.timeout_keep_alive_handler()
+        assert len(clocks) == 2
+        protocol.connection_lost(None)
+        assert clocks[1].cancelled()
 
     run(scenario)
