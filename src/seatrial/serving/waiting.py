@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 CHAMPION = b"\r\nx-seatrial-variant: champion\r\n"
 """As Envoy writes it into a request."""
 AT_ONCE = 64
-"""So many are answered before the event loop looks for new ones."""
+"""So many are answered before the event loop looks for new ones. No more of those set aside are parsed ahead: caches hold them."""
 FEWEST = 8
 """Of more than this only half are answered before it does: Envoy passes their answers on while the others are scored."""
-PARSED = 64
-"""While others are set aside, so many are parsed before their turn comes: what was read is still in the processor's caches then."""
 REFUSING_SHARE = 0.02
 """Of the time that answering takes, how much refusing may take beside it."""
 REFUSAL_S = 15e-6
@@ -124,7 +122,7 @@ class Queue:
 
     def _make_room(self, now: float) -> None:
         """Let those who were set aside go on, the first first, as long as there is room."""
-        while self._aside and len(self._waiting) < PARSED and not self.full(len(self._aside[0][0].tasks)):
+        while self._aside and len(self._waiting) < AT_ONCE and not self.full(len(self._aside[0][0].tasks)):
             protocol, size = self._aside.popleft()
             self._aside_bytes -= size
             protocol.go_on(refused=now - self._deadline_s)
