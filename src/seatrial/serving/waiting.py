@@ -55,7 +55,7 @@ class Queue:
         self._application = application
         self._max_waiting, self._deadline_s = max_waiting, deadline_s
         self._waiting: deque[tuple[RequestResponseCycle, Request]] = deque()
-        self._aside: deque[tuple[BoundedProtocol, int]] = deque()
+        self._aside: deque[BoundedProtocol] = deque()
         self._aside_bytes = 0
         self._looks_again = False
         self._refusals_left = float(max_waiting)
@@ -73,8 +73,9 @@ class Queue:
             return False
         if len(self._aside) >= ASIDE_FACTOR * self._max_waiting or self._aside_bytes + size > ASIDE_BYTES:
             return False
-        self._aside.append((protocol, size))
+        self._aside.append(protocol)
         self._aside_bytes += size
+        protocol.size_aside = size
         return True
 
     def full(self, tasks: int) -> bool:
@@ -122,10 +123,10 @@ class Queue:
 
     def _make_room(self, now: float) -> None:
         """Let those who were set aside go on, the first first, as long as there is room."""
-        while self._aside and len(self._waiting) < AT_ONCE and not self.full(len(self._aside[0][0].tasks)):
-            protocol, size = self._aside.popleft()
-            self._aside_bytes -= size
-            protocol.go_on(refused=now - self._deadline_s)
+        while self._aside and len(self._waiting) < AT_ONCE and not self.full(len(self._aside[0].tasks)):
+            first = self._aside.popleft()
+            self._aside_bytes -= first.size_aside
+            first.go_on(refused=now - self._deadline_s)
         if self._aside and not self._waiting and not self._looks_again:
             self._looks_again = True
             asyncio.get_running_loop().call_later(NO_ROOM_S, self._look_again)
@@ -152,13 +153,16 @@ def _nothing() -> None:
 class BoundedProtocol(ArrivingProtocol):
     """A protocol with a queue for small requests; the others have tasks, which count as waiting too."""
 
+    __slots__ = ("_held", "_since", "_unparsed", "size_aside")
     queue: Queue
-    _held: RequestResponseCycle | None = None
-    """The request that will wait as soon as its body is whole."""
-    _unparsed = b""
-    """What came of a request that was set aside."""
-    _since = 0.0
-    """When the last of a request came."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Start with nothing that waits."""
+        self._held: RequestResponseCycle | None = None  # the request that will wait as soon as its body is whole
+        self._unparsed = b""  # what came of a request that was set aside
+        self._since = 0.0  # when the last of a request came
+        self.size_aside = 0
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, or refuse it as it stands, or set it aside."""

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from seatrial.serving import waiting
@@ -334,5 +335,55 @@ def test_a_connection_has_one_clock_which_ends_with_it(monkeypatch):
         assert len(clocks) == 2
         protocol.connection_lost(None)
         assert clocks[1].cancelled()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("statuses", [[200], [503], [200, 200], [503, 200]], ids=str)
+def test_a_connection_keeps_nothing_of_what_was_answered(statuses):
+    async def scenario():
+        desk = Desk()
+        protocol, transport = desk.connect()
+        for status in statuses:
+            if status == 503:
+                desk.post(*range(LENGTH))
+            protocol.data_received(POST % 9)
+            await settled()
+        assert transport.statuses == statuses
+        kept = [value for value in vars(protocol).values() if isinstance(value, RequestResponseCycle | dict | list)]
+        assert kept == [protocol.app_state]
+
+    run(scenario)
+
+
+def test_of_requests_in_one_piece_each_is_kept_until_it_is_answered():
+    async def scenario():
+        desk = Desk()
+        protocol, transport = desk.connect()
+        protocol.data_received(POST % 7 + POST % 8 + (POST % 9)[:-1])
+        await settled()
+        assert transport.statuses == [200, 200]
+        protocol.data_received(b"}")
+        await settled()
+        assert transport.statuses == [200, 200, 200]
+        assert desk.application.asked == [7, 8, 9]
+        assert protocol.cycle is None
+
+    run(scenario)
+
+
+def test_a_connections_attributes_stay_within_the_object():
+    """CPython keeps up to 30 attributes in the object itself; one more, and all move to a dictionary of their own."""
+
+    async def scenario():
+        desk = Desk()
+        protocol, transport = desk.connect()
+        protocol.data_received(POST % 1)
+        await settled()
+        desk.fill()
+        protocol.data_received(POST % 2)
+        await settled()
+        assert transport.statuses == [200, 200]
+        assert len(vars(protocol)) <= 30
 
     run(scenario)
