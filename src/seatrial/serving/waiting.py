@@ -6,7 +6,7 @@ and none longer than it may. Who comes then gets 503 and Retry-After at once, wh
 
 Even that costs a sixth of an answer and more, nearly all of it in the kernel, and where three times too many come it would take half of a
 server's time from those who wait. So refusing may take a fiftieth of what answering takes. Whom that leaves over is set aside
-unparsed, one request a connection, and is queued in turn when there is room, or refused when it has waited too long; only when
+with what came, unparsed, and is queued in turn when there is room, or refused when it has waited too long; only when
 too many are set aside, everybody else is refused at once.
 """
 
@@ -56,7 +56,7 @@ class Queue:
         self._max_waiting, self._deadline_s = max_waiting, deadline_s
         self._waiting: deque[tuple[RequestResponseCycle, Request]] = deque()
         self._aside: deque[BoundedProtocol] = deque()
-        self._aside_bytes = 0
+        self.aside_bytes = 0
         self._looks_again = False
         self._refusals_left = float(max_waiting)
         both = (False, True)
@@ -68,14 +68,19 @@ class Queue:
         return bool(self._aside) or self.full(tasks)
 
     def sets_aside(self, protocol: BoundedProtocol, size: int) -> bool:
-        """Set a connection's request of so many bytes aside, unless refusing it is cheap enough, or nobody would come back to it."""
+        """Set aside a connection that sent so many bytes, unless refusing it is cheap enough, or nobody would come back to it."""
         if self._refusals_left >= 1 or not self._waiting:
             return False
-        if len(self._aside) >= ASIDE_FACTOR * self._max_waiting or self._aside_bytes + size > ASIDE_BYTES:
+        if len(self._aside) >= ASIDE_FACTOR * self._max_waiting or not self.keeps(size):
             return False
         self._aside.append(protocol)
-        self._aside_bytes += size
-        protocol.size_aside = size
+        return True
+
+    def keeps(self, size: int) -> bool:
+        """Count so many bytes more of those set aside, if there is room for them."""
+        if self.aside_bytes + size > ASIDE_BYTES:
+            return False
+        self.aside_bytes += size
         return True
 
     def full(self, tasks: int) -> bool:
@@ -124,9 +129,7 @@ class Queue:
     def _make_room(self, now: float) -> None:
         """Let those who were set aside go on, the first first, as long as there is room."""
         while self._aside and len(self._waiting) < AT_ONCE and not self.full(len(self._aside[0].tasks)):
-            first = self._aside.popleft()
-            self._aside_bytes -= first.size_aside
-            first.go_on(refused=now - self._deadline_s)
+            self._aside.popleft().go_on(refused=now - self._deadline_s)
         if self._aside and not self._waiting and not self._looks_again:
             self._looks_again = True
             asyncio.get_running_loop().call_later(NO_ROOM_S, self._look_again)
@@ -153,7 +156,7 @@ def _nothing() -> None:
 class BoundedProtocol(ArrivingProtocol):
     """A protocol with a queue for small requests; the others have tasks, which count as waiting too."""
 
-    __slots__ = ("_held", "_since", "_unparsed", "size_aside")
+    __slots__ = ("_held", "_since", "_unparsed")
     queue: Queue
 
     def connection_made(self, transport: Any) -> None:
@@ -161,27 +164,43 @@ class BoundedProtocol(ArrivingProtocol):
         self._held: RequestResponseCycle | None = None  # the request that will wait as soon as its body is whole
         self._unparsed = b""  # what came of a request that was set aside
         self._since = 0.0  # when the last of a request came
-        self.size_aside = 0
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, or refuse it as it stands, or set it aside."""
-        if self._unparsed:  # whoever sends more before the answer waits for it
-            self._unparsed += data
-            self.transport.pause_reading()
-        elif self.queue.crowded(len(self.tasks)) and self._between() and _is_one_post(data):
-            self._unwatch()
-            if self.queue.sets_aside(self, len(data)):
-                self._unparsed, self._since = data, time.perf_counter()
-            else:
-                self._refuse(data)
+        if self._unparsed:
+            self._keep_or_go_on(data)
+        elif self.queue.crowded(len(self.tasks)) and data.startswith(b"POST ") and self._between():
+            self._set_aside_or_refuse(data)
         else:
             self._since = time.perf_counter()
+            super().data_received(data)
+
+    def _set_aside_or_refuse(self, data: bytes) -> None:
+        """Set aside what begins as a request, whole or not; what is too much is refused, parsed only where it has to be."""
+        self._since = time.perf_counter()
+        if self._timer is not None:
+            self._unwatch()
+        if self.queue.sets_aside(self, len(data)):
+            self._unparsed = data
+        elif _is_one_post(data):
+            self._refuse(data)
+        else:
+            super().data_received(data)
+
+    def _keep_or_go_on(self, data: bytes) -> None:
+        """Who sends more before his turn is read no further; where that is too much to keep, he goes on now."""
+        if self.queue.keeps(len(data)):
+            self._unparsed += data
+            self.transport.pause_reading()
+        else:
+            self.go_on()
             super().data_received(data)
 
     def go_on(self, *, refused: float = 0.0) -> None:
         """Parse what was set aside, or refuse it where it came before `refused`; nothing where the client went, or it went on already."""
         data, self._unparsed = self._unparsed, b""
+        self.queue.aside_bytes -= len(data)
         if not data or self.transport.is_closing():
             return
         if not self.transport.is_reading():

@@ -69,6 +69,10 @@ class Echo:
     def in_http(self, request, reply, *, first, keep_alive):
         return in_http(request, reply, first=first, identity=b"", keep_alive=keep_alive)
 
+    async def __call__(self, scope, receive, send):
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
 
 class Desk:
     """Connections to one queue of four; `post` sends a request on a connection of its own."""
@@ -385,5 +389,170 @@ def test_a_connections_attributes_stay_within_the_object():
         await settled()
         assert transport.statuses == [200, 200]
         assert len(vars(protocol)) <= 30
+
+    run(scenario)
+
+
+UNUSUAL = {
+    "one to be closed": b"POST /invocations HTTP/1.1\r\nconnection: close\r\nx-request-id: 9\r\ncontent-length: 2\r\n\r\n{}",
+    "an old one": b"POST /invocations HTTP/1.0\r\nx-request-id: 9\r\ncontent-length: 2\r\n\r\n{}",
+    "one in chunks": b"POST /invocations HTTP/1.1\r\nx-request-id: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "two": POST % 9 + POST % 9,
+}
+
+
+@pytest.mark.parametrize("asked", list(UNUSUAL))
+def test_unusual_requests_wait_for_their_turn_too(asked):
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        protocol, transport = desk.connect()
+        protocol.data_received(UNUSUAL[asked])
+        assert transport.statuses == []
+        ((_, later),) = desk.post(10)
+        await settled()
+        answers = 2 if asked == "two" else 1
+        assert transport.statuses == [200] * answers
+        assert transport.closed is (asked in ("one to be closed", "an old one"))
+        assert later.statuses == [200]
+        assert desk.application.asked[:6] == [0, 1, 2, 3, 9, 10]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("asked", list(UNUSUAL))
+def test_unusual_requests_are_refused_too(asked):
+    async def scenario():
+        desk = Desk()
+        desk.post(*range(LENGTH))
+        protocol, transport = desk.connect()
+        protocol.data_received(UNUSUAL[asked])
+        assert transport.statuses[:1] == [503]
+        assert transport.closed is (asked in ("one to be closed", "an old one"))
+
+    run(scenario)
+
+
+def test_who_has_half_come_is_set_aside_and_then_watched_until_all_of_it_is_there():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        protocol, transport = desk.connect()
+        protocol.data_received((POST % 9)[:-1])
+        await settled()
+        assert desk.queue.aside_bytes == 0
+        assert protocol._timer is not None, "cut off where the rest never comes"
+        assert transport.statuses == []
+        protocol.data_received(b"}")
+        await settled()
+        assert transport.statuses == [200]
+        assert protocol._timer is None
+
+    run(scenario)
+
+
+def test_what_follows_a_request_set_aside_is_kept_only_while_there_is_memory_for_it(monkeypatch):
+    monkeypatch.setattr(waiting, "ASIDE_BYTES", 2 * len(POST % 7))
+
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        ((protocol, transport),) = desk.post(7)
+        protocol.data_received((POST % 8)[:-1])
+        assert transport.statuses == []
+        assert not transport.reading
+        protocol.data_received(b"}" + POST % 9)
+        assert transport.statuses[:1] == [503], "there is no room, neither aside nor in the queue"
+        assert transport.reading
+        await settled()
+        assert desk.queue.aside_bytes == 0
+
+    run(scenario)
+
+
+def test_who_asks_by_get_is_answered_while_others_are_set_aside():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        ((_, aside),) = desk.post(9)
+        protocol, transport = desk.connect()
+        protocol.data_received(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert aside.statuses == []
+        assert len(desk.state.tasks) == 1
+        await settled()
+        assert transport.statuses == [204]
+
+    run(scenario)
+
+
+def test_the_memory_of_who_went_away_is_free_again():
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        ((protocol, transport),) = desk.post(9)
+        assert desk.queue.aside_bytes == len(POST % 9)
+        transport.close()
+        protocol.connection_lost(None)
+        await settled()
+        assert desk.queue.aside_bytes == 0
+
+    run(scenario)
+
+
+def test_who_waits_already_is_neither_refused_nor_set_aside_before_his_answer():
+    async def scenario():
+        desk = Desk()
+        (first, *_), *_ = desk.post(*range(LENGTH))
+        transport = first.transport
+        first.data_received(POST % 9)
+        assert transport.statuses == [], "the answer to the first request comes first"
+        await settled()
+        assert transport.written.index(b"x-request-id: 0") == transport.written.index(b"x-request-id")
+        assert transport.statuses[0] == 200
+        assert len(transport.statuses) == 2
+
+    run(scenario)
+
+
+def test_the_rest_of_a_request_is_no_request():
+    async def scenario():
+        desk = Desk()
+        protocol, transport = desk.connect()
+        head = b"POST /invocations HTTP/1.1\r\nx-request-id: 9\r\ncontent-length: %d\r\n\r\n" % len(POST % 8)
+        protocol.data_received(head)
+        desk.post(*range(LENGTH))
+        protocol.data_received(POST % 8)
+        await settled()
+        assert transport.statuses == [200]
+        assert desk.application.asked == [0, 1, 2, 3, 9]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("refusals", [0.0, 1.0], ids=["set aside", "refused"])
+def test_who_came_in_time_is_watched_no_longer(refusals):
+    async def scenario():
+        desk = Desk()
+        desk.fill()
+        desk.queue._refusals_left = refusals
+        protocol, transport = desk.connect()
+        protocol._watch()  # as a connection over a network is from the first moment
+        protocol.data_received(POST % 9)
+        assert protocol._timer is None
+        await settled()
+        assert transport.statuses == [503 if refusals else 200]
+
+    run(scenario)
+
+
+def test_of_two_requests_that_waited_too_long_each_gets_its_answer():
+    async def scenario():
+        desk = Desk(deadline_s=0.01)
+        desk.fill()
+        protocol, transport = desk.connect()
+        protocol.data_received(UNUSUAL["two"])
+        protocol._since -= 1
+        await settled()
+        assert len(transport.statuses) == 2
 
     run(scenario)
