@@ -30,7 +30,7 @@ class ArrivingProtocol(HttpToolsProtocol):
         """Watch whoever comes over a network from the first moment; Envoy keeps connections to sockets for later."""
         self._whole, self._in_head, self._head = True, False, 0
         self._timer: Any = None
-        self._idle_since = 0.0
+        self._idle_since = 0.0  # when the last answer was given
         super().connection_made(transport)
         if self.client is not None:
             self._watch()

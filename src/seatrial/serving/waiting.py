@@ -170,17 +170,16 @@ class BoundedProtocol(ArrivingProtocol):
         """Parse what came, or refuse it as it stands, or set it aside."""
         if self._unparsed:
             self._keep_or_go_on(data)
-        elif self.queue.crowded(len(self.tasks)) and data.startswith(b"POST ") and self._between():
+            return
+        self._since = time.perf_counter()
+        if self.queue.crowded(len(self.tasks)) and data.startswith(b"POST ") and self._between():
             self._set_aside_or_refuse(data)
         else:
-            self._since = time.perf_counter()
             super().data_received(data)
 
     def _set_aside_or_refuse(self, data: bytes) -> None:
         """Set aside what begins as a request, whole or not; what is too much is refused, parsed only where it has to be."""
-        self._since = time.perf_counter()
-        if self._timer is not None:
-            self._unwatch()
+        self._unwatch()
         if self.queue.sets_aside(self, len(data)):
             self._unparsed = data
         elif _is_one_post(data):

@@ -220,15 +220,17 @@ def test_who_sends_no_more_and_whom_a_server_that_ends_set_aside_are_answered(en
     run(scenario)
 
 
-def test_who_went_away_is_not_scored():
+def test_who_went_away_is_not_scored_and_his_memory_is_free_again():
     async def scenario():
         desk = Desk()
         desk.fill()
         ((protocol, transport),) = desk.post(9)
+        assert desk.queue.aside_bytes == len(POST % 9)
         transport.close()
         protocol.connection_lost(None)
         await settled()
         assert 9 not in desk.application.asked
+        assert desk.queue.aside_bytes == 0
 
     run(scenario)
 
@@ -399,6 +401,7 @@ UNUSUAL = {
     "one in chunks": b"POST /invocations HTTP/1.1\r\nx-request-id: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "two": POST % 9 + POST % 9,
 }
+CLOSED = ("one to be closed", "an old one")
 
 
 @pytest.mark.parametrize("asked", list(UNUSUAL))
@@ -413,7 +416,7 @@ def test_unusual_requests_wait_for_their_turn_too(asked):
         await settled()
         answers = 2 if asked == "two" else 1
         assert transport.statuses == [200] * answers
-        assert transport.closed is (asked in ("one to be closed", "an old one"))
+        assert transport.closed is (asked in CLOSED)
         assert later.statuses == [200]
         assert desk.application.asked[:6] == [0, 1, 2, 3, 9, 10]
 
@@ -428,7 +431,7 @@ def test_unusual_requests_are_refused_too(asked):
         protocol, transport = desk.connect()
         protocol.data_received(UNUSUAL[asked])
         assert transport.statuses[:1] == [503]
-        assert transport.closed is (asked in ("one to be closed", "an old one"))
+        assert transport.closed is (asked in CLOSED)
 
     run(scenario)
 
@@ -481,20 +484,6 @@ def test_who_asks_by_get_is_answered_while_others_are_set_aside():
         assert len(desk.state.tasks) == 1
         await settled()
         assert transport.statuses == [204]
-
-    run(scenario)
-
-
-def test_the_memory_of_who_went_away_is_free_again():
-    async def scenario():
-        desk = Desk()
-        desk.fill()
-        ((protocol, transport),) = desk.post(9)
-        assert desk.queue.aside_bytes == len(POST % 9)
-        transport.close()
-        protocol.connection_lost(None)
-        await settled()
-        assert desk.queue.aside_bytes == 0
 
     run(scenario)
 
