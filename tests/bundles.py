@@ -12,7 +12,7 @@ import random
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -34,6 +34,11 @@ from seatrial.bundle import (
 from seatrial.files import pretty_json, sha256_bytes
 from seatrial.row_hashes import write_row_hashes
 from seatrial.serving.runtime import Runtime
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seatrial.serving.rows import Rows
 
 INPUTS = (
     Input(name="amount", type="number", nullable=True, minimum=0.0, maximum=100.0),
@@ -102,6 +107,15 @@ def probability_of(row: dict[str, Any], *, weight: float = 1.0, bias: float = -0
     return 1 / (1 + math.exp(-(weight * score + bias)))
 
 
+def tensors_of(rows: Rows, inputs: tuple[Input, ...] = INPUTS) -> dict[str, NDArray[Any]]:
+    """What the model takes for each input, of shape (n,)."""
+    numbers = [column.name for column in inputs if column.type != "category"]
+    categories = [column.name for column in inputs if column.type == "category"]
+    blocks = rows.blocks
+    found = dict(zip(numbers, blocks.numbers.reshape(len(numbers), rows.count), strict=True))
+    return found | dict(zip(categories, blocks.categories.reshape(len(categories), rows.count), strict=True))
+
+
 def make_rows(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
     """Rows with an id, every tenth amount and colour missing."""
     draw = random.Random(seed)
@@ -128,7 +142,7 @@ def _golden(runtime: Runtime) -> list[dict[str, Any]]:
     from seatrial.serving.rows import Decoder
 
     rows = [{name: value for name, value in row.items() if name != ID} for row in make_rows(16, seed=99)]
-    answers = runtime.score(Decoder(runtime.bundle.manifest).records(rows).tensors).tolist()
+    answers = runtime.score(Decoder(runtime.bundle.manifest).records(rows).blocks).tolist()
     finite = (round(answer, 6) if math.isfinite(answer) else 0.5 for answer in answers)
     return [{"row": row, "probability": answer} for row, answer in zip(rows, finite, strict=True)]
 

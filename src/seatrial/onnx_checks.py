@@ -70,8 +70,8 @@ _STORED = {
 """ONNX's number of a type: where its values are stored when they are not raw, and the bytes of one raw value."""
 
 
-def check_onnx(model: bytes, manifest: Manifest) -> None:
-    """Refuse, with a BundleError, a model that is not plain ONNX for this manifest; no session is made."""
+def check_onnx(model: bytes, manifest: Manifest) -> Any:
+    """The model as `onnx.ModelProto`; refuses, with a BundleError, what is not plain ONNX for this manifest. No session is made."""
     check_outline(model)
     import onnx
     from google.protobuf.message import DecodeError
@@ -84,6 +84,7 @@ def check_onnx(model: bytes, manifest: Manifest) -> None:
     problem = next(_problems(proto, manifest), None)
     if problem is not None:
         raise BundleError(f"the model is refused: {problem}")
+    return proto
 
 
 def _problems(proto: Any, manifest: Manifest) -> Iterator[str]:

@@ -15,7 +15,7 @@ import tests.poisons_onnx  # noqa: F401 - the makers enter themselves into POISO
 from seatrial.bundle import GOLDEN, MANIFEST, MODEL, load_bundle
 from seatrial.errors import BundleError
 from seatrial.files import canonical_json
-from seatrial.serving.runtime import Runtime
+from seatrial.serving.runtime import Runtime, check_model
 from seatrial.serving.server import check_golden
 from tests.bundles import make_bundle, make_full_bundle
 from tests.poison import POISONS, Code, Place, load_whole, payload
@@ -227,7 +227,7 @@ def test_each_file_is_opened_once(place, monkeypatch):
     assert sorted(map(str, seen)) == sorted([str(place.folder), MANIFEST, *bundle.files])
 
 
-def test_the_bytes_that_were_hashed_are_those_of_the_session(place, monkeypatch):
+def test_the_session_is_made_of_the_bytes_that_were_hashed(place, monkeypatch):
     import onnxruntime
 
     given = []
@@ -239,6 +239,8 @@ def test_the_bytes_that_were_hashed_are_those_of_the_session(place, monkeypatch)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
     bundle = load_bundle(place.folder)
+    hashed = bundle.files[MODEL]
+    (place.folder / MODEL).write_bytes(b"others")
     Runtime(bundle)
-    assert given[0] is bundle.files[MODEL]
-    assert Path(place.folder).is_dir()
+    assert bundle.files[MODEL] is hashed
+    assert given == [check_model(bundle)]

@@ -18,7 +18,7 @@ import msgspec
 from seatrial.serving import server
 from seatrial.serving.app import Application
 from seatrial.serving.exchange import Receive, Scope, Send
-from seatrial.serving.runtime import Columns, Probabilities, Runtime
+from seatrial.serving.runtime import Blocks, Probabilities, Runtime
 
 FAULTS = ("none", "slow", "5xx", "nan", "swapped", "constant", "digest")
 SLOW_S = 0.8
@@ -33,9 +33,9 @@ class Lying(Runtime):
         self.bundle = inner.bundle if fault != "digest" else msgspec.structs.replace(inner.bundle, digest=OTHER_DIGEST)
         self._inner, self._fault, self._when = inner, fault, when
 
-    def score(self, columns: Columns) -> Probabilities:
+    def score(self, blocks: Blocks) -> Probabilities:
         """The answers, or what the fault makes of them."""
-        found = self._inner.score(columns)
+        found = self._inner.score(blocks)
         if not self._when.exists():
             return found
         match self._fault:

@@ -8,15 +8,13 @@ one where it is not so, or where it would not be quicker.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from seatrial.serving.rows import Rows, joined
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from seatrial.serving.runtime import Probabilities, Runtime
+    from seatrial.serving.runtime import Blocks, Probabilities, Runtime
 
 LARGEST = 64
 SLICE_S = 0.005
@@ -31,7 +29,7 @@ class BrokenAnswer(Exception):  # noqa: N818 - the model's fault, answered with 
 def score_alone(runtime: Runtime, rows: Rows) -> Probabilities:
     """The answers to one request's rows; BrokenAnswer where the model fails."""
     try:
-        return runtime.score(rows.tensors)
+        return runtime.score(rows.blocks)
     except Exception as error:
         raise BrokenAnswer(f"the model failed: {type(error).__name__}") from error
 
@@ -73,31 +71,31 @@ def size_that_pays(runtime: Runtime, rows: Rows, *, clock: Callable[[], float] =
     if not rows.count:
         return 1
     order = np.arange(LARGEST + rows.count) % rows.count
-    tensors = {name: values[order] for name, values in rows.tensors.items()}
-    alone = np.concatenate([runtime.score(_part(tensors, at, at + 1)) for at in range(rows.count)])[order]
-    cost = _seconds(runtime, _part(tensors, 0, 1), clock)
+    blocks = rows.blocks.taken(order)
+    alone = np.concatenate([runtime.score(_part(blocks, at, at + 1)) for at in range(rows.count)])[order]
+    cost = _seconds(runtime, _part(blocks, 0, 1), clock)
     for size in range(2, LARGEST + 1):
         start = size % rows.count
-        if not np.array_equal(runtime.score(_part(tensors, start, start + size)), alone[start : start + size], equal_nan=True):
+        if not np.array_equal(runtime.score(_part(blocks, start, start + size)), alone[start : start + size], equal_nan=True):
             return 1
     size = LARGEST
     while size > 1:
-        spent = _seconds(runtime, _part(tensors, 0, size), clock)
+        spent = _seconds(runtime, _part(blocks, 0, size), clock)
         if spent <= min(SLICE_S, size * cost):
             return size
         size //= 2
     return 1
 
 
-def _part(tensors: Mapping[str, NDArray[Any]], start: int, end: int) -> dict[str, NDArray[Any]]:
-    return {name: values[start:end] for name, values in tensors.items()}
+def _part(blocks: Blocks, start: int, end: int) -> Blocks:
+    return blocks.taken(slice(start, end))
 
 
-def _seconds(runtime: Runtime, tensors: Mapping[str, NDArray[Any]], clock: Callable[[], float]) -> float:
+def _seconds(runtime: Runtime, blocks: Blocks, clock: Callable[[], float]) -> float:
     """The shortest of a few calls: what disturbs one only makes it longer."""
     spent = []
     for _ in range(TRIES):
         start = clock()
-        runtime.score(tensors)
+        runtime.score(blocks)
         spent.append(clock() - start)
     return min(spent)

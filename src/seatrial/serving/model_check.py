@@ -18,35 +18,37 @@ REFUSED = 2
 CHECK_SECONDS = 60
 
 
-def check_elsewhere(bundle: Bundle) -> None:
-    """Refuse, with a BundleError, a bundle whose model may not come before ONNX Runtime, or is not checked within CHECK_SECONDS."""
+def check_elsewhere(bundle: Bundle) -> bytes:
+    """The model as ONNX Runtime gets it; BundleError for one that may not come before it, or is not checked within CHECK_SECONDS."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         _check(bundle, writing)
     os.close(writing)
-    with os.fdopen(reading, encoding="utf-8", errors="replace") as answer:
+    with os.fdopen(reading, "rb") as answer:
         said = answer.read()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == 0:
+        return said
+    words = said.decode(errors="replace")
     if code == REFUSED:
-        raise BundleError(said)
-    if code != 0:
-        raise BundleError(f"the process that checks the model ended with {code}{said and f': {said[:300]}'}")
+        raise BundleError(words)
+    raise BundleError(f"the process that checks the model ended with {code}{words and f': {words[:300]}'}")
 
 
 def _check(bundle: Bundle, writing: int) -> None:
-    """Write down why the model is refused, and end this process, whatever happens, before it returns to its parent's work."""
+    """Write down the model or why it is refused, and end this process, whatever happens, before it returns to its parent's work."""
     code = 1
-    with suppress(BaseException):
+    with suppress(BaseException), os.fdopen(writing, "wb") as answer:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(CHECK_SECONDS)
         try:
-            check_model(bundle)
+            answer.write(check_model(bundle))
             code = 0
         except BundleError as error:
-            os.write(writing, str(error).encode())
+            answer.write(str(error).encode())
             code = REFUSED
         except BaseException as error:
-            os.write(writing, repr(error).encode())
+            answer.write(repr(error).encode())
             raise
     os._exit(code)

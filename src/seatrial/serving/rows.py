@@ -1,4 +1,4 @@
-"""Rows of a request, checked against the manifest and turned into the tensors that `Runtime.score` takes.
+"""Rows of a request, checked against the manifest and turned into the blocks that `Runtime.score` takes.
 
 What cannot be answered raises RequestError naming column and row (counted from 0). An unknown category or a number outside
 the range seen in training is answered all the same, and counted.
@@ -12,10 +12,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seatrial.bundle import Input, Manifest
 from seatrial.errors import RequestError
+from seatrial.serving.runtime import Blocks
 
 FLOAT32_MAX = 3.4028234e38
 INT64_MAX = 2**63 - 1
@@ -23,7 +23,7 @@ SHOWN = 60
 ID_LENGTH = 256
 
 Reader = Callable[[Any, list[int]], Any]
-"""From a JSON value to what the tensor holds; appends the column's position to the list where the value is unusual."""
+"""From a JSON value to what its block holds; appends the column's position to the list where the value is unusual."""
 
 Usual = Callable[[Sequence[Any]], Sequence[Any] | None]
 """Values that are all as training saw them, as they are taken; None where one of them needs a look of its own."""
@@ -33,26 +33,17 @@ class _Unfit(Exception):  # noqa: N818 - becomes a RequestError once the row is 
     """A value that its column cannot take; the message goes on from "column … row …"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The inputs of a manifest whose tensors hold numbers (32-bit floats, booleans too), and those that hold strings."""
-
-    numbers: tuple[str, ...]
-    categories: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Checked rows: what their tensors hold, and what the prediction log keeps.
+    """Checked rows: what their blocks hold, and what the prediction log keeps.
 
-    `numbers` and `categories` are the values of the inputs that `names` names, column after column, `count` of each. `values`
-    gives one sequence for each row, in the manifest's order of inputs and each value in its input's type (it may be an iterator:
-    read it once), `ids` the rows' ids, `unusual` the position of the input for each unknown category and each number outside the
-    range of training, `unknown` how many values stood in columns that the model does not read.
+    `numbers` and `categories` are values of the inputs of either kind, column after column, `count` of each. `values` gives one
+    sequence for each row, in the manifest's order of inputs and each value in its input's type (it may be an iterator: read it
+    once), `ids` the rows' ids, `unusual` the position of the input for each unknown category and each number outside the range of
+    training, `unknown` how many values stood in columns that the model does not read.
     """
 
     count: int
-    names: Names
     numbers: Sequence[Any]
     categories: Sequence[Any]
     values: Iterable[Sequence[Any]]
@@ -61,25 +52,20 @@ class Rows:
     unknown: int = 0
 
     @property
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        """The tensors by input, each of shape (count,), made anew."""
-        return _tensors(self.names, self.numbers, self.categories, self.count)
+    def blocks(self) -> Blocks:
+        """What the model takes, made anew."""
+        return _blocks(self.count, self.numbers, self.categories)
 
 
-def joined(asked: Sequence[Rows]) -> dict[str, NDArray[Any]]:
-    """The tensors of requests of one row each, which have the same names: shape (requests,)."""
+def joined(asked: Sequence[Rows]) -> Blocks:
+    """The blocks of requests of one row each, for one model."""
     numbers, categories = zip(*(rows.numbers for rows in asked), strict=True), zip(*(rows.categories for rows in asked), strict=True)
     flat = chain.from_iterable
-    return _tensors(asked[0].names, list(flat(numbers)), list(flat(categories)), len(asked))
+    return _blocks(len(asked), list(flat(numbers)), list(flat(categories)))
 
 
-def _tensors(names: Names, numbers: Sequence[Any], categories: Sequence[Any], count: int) -> dict[str, NDArray[Any]]:
-    """One block of memory for all numbers and one for all strings; each tensor is a contiguous part of its block."""
-    floats = np.array(numbers, dtype=np.float32).reshape(len(names.numbers), count)
-    strings = np.array(categories, dtype=object).reshape(len(names.categories), count)
-    tensors = dict(zip(names.numbers, floats, strict=True))
-    tensors.update(zip(names.categories, strings, strict=True))
-    return tensors
+def _blocks(count: int, numbers: Sequence[Any], categories: Sequence[Any]) -> Blocks:
+    return Blocks(count, np.array(numbers, dtype=np.float32), np.array(categories, dtype=object))
 
 
 class Decoder:
@@ -91,10 +77,6 @@ class Decoder:
         self._readers = tuple((column.name, _reader(column, position)) for position, column in enumerate(manifest.inputs))
         self._usual = tuple(map(_usual, manifest.inputs))
         self._are_categories = tuple(column.type == "category" for column in manifest.inputs)
-        self._by_kind = Names(
-            tuple(column.name for column in manifest.inputs if column.type != "category"),
-            tuple(column.name for column in manifest.inputs if column.type == "category"),
-        )
         self._id = manifest.id
         self._own_id = {manifest.id} - {None, *self._names}
         self._known = {*self._names, *self._own_id}
@@ -135,7 +117,6 @@ class Decoder:
         ids = columns.get(self._id) if self._id is not None else None
         return Rows(
             count=count,
-            names=self._by_kind,
             numbers=numbers,
             categories=categories,
             values=zip(*logged, strict=True),
@@ -162,12 +143,10 @@ class Decoder:
         except _Unfit as problem:
             raise RequestError(f"column {name!r}, row 0: {problem}", column=name, row=0) from None
         ids = (_as_id(record.get(self._id)) if self._id is not None else None,)
-        kinds, unknown = self._by_kind, len(record) - len(values)
+        unknown = len(record) - len(values)
         if unknown and self._own_id and self._id in record:
             unknown -= 1
-        return Rows(
-            count=1, names=kinds, numbers=numbers, categories=categories, values=(values,), ids=ids, unusual=unusual, unknown=unknown
-        )
+        return Rows(count=1, numbers=numbers, categories=categories, values=(values,), ids=ids, unusual=unusual, unknown=unknown)
 
 
 def _column_of(records: Sequence[dict[str, Any]], name: str) -> list[Any]:

@@ -1,9 +1,9 @@
 """Score rows with a bundle: the one way from inputs to answers, for the gate, the server and batch alike.
 
-Each input of the model is a tensor of shape (n,): float32 for numbers, integers and booleans (missing is NaN), string
+Each input of a bundle's model is a tensor of shape (n,): float32 for numbers, integers and booleans (missing is NaN), string
 for categories (missing is the empty string). Its one output is, by task, `probability` of shape (n,), `probabilities` of
-shape (n, classes) or `value` of shape (n,). The model is checked before ONNX Runtime sees it, computes within a limit of
-memory, and must answer two rows in time before it is asked anything else.
+shape (n, classes) or `value` of shape (n,). The model is checked before ONNX Runtime sees it, and gets its columns as two
+blocks; it computes within a limit of memory, and must answer two rows in time before it is asked anything else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from seatrial.bundle import Bundle, Manifest
 from seatrial.errors import BundleError, DataError
 from seatrial.onnx_checks import OUTPUTS, answer_shape, check_onnx
+from seatrial.onnx_inputs import join_inputs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,14 +36,36 @@ MAX_ROWS = 4_096
 
 TRIAL_SECONDS = 3.0
 
+KINDS = {"tensor(float)": "numbers", "tensor(string)": "categories"}
+"""ONNX Runtime's name of an input's type: the block that it takes."""
 
-Check = Callable[[Bundle], None]
-"""Raises BundleError for a bundle whose model may not come before ONNX Runtime."""
+
+class Blocks(NamedTuple):
+    """Rows as the model takes them: the numbers of all columns as one tensor, their categories as another.
+
+    `numbers` is float32 of shape (columns of numbers * rows,), column after column in the manifest's order; `categories` holds
+    strings in the same way.
+    """
+
+    rows: int
+    numbers: NDArray[np.float32]
+    categories: NDArray[Any]
+
+    def taken(self, chosen: slice | NDArray[np.intp]) -> Blocks:
+        """Some of the rows: those of a slice, or those with these numbers; there must be rows."""
+        numbers, categories = (block.reshape(-1, self.rows)[:, chosen] for block in (self.numbers, self.categories))
+        return Blocks(numbers.shape[1], numbers.ravel(), categories.ravel())
 
 
-def check_model(bundle: Bundle) -> None:
+Check = Callable[[Bundle], bytes]
+"""Gives a bundle's model as ONNX Runtime gets it; raises BundleError for one that may not come before it."""
+
+
+def check_model(bundle: Bundle) -> bytes:
     """The check itself, in this process."""
-    check_onnx(bundle.model, bundle.manifest)
+    proto = check_onnx(bundle.model, bundle.manifest)
+    join_inputs(proto, bundle.manifest.inputs)
+    return bytes(proto.SerializeToString())
 
 
 class Runtime:
@@ -52,26 +75,25 @@ class Runtime:
         """Load the model; BundleError where `check` refuses it, it cannot be loaded, or does not answer two rows."""
         self.bundle = bundle
         self._output, self._shape = OUTPUTS[bundle.manifest.task], answer_shape(bundle.manifest)
-        check(bundle)
-        self._session = _session(bundle.model, threads)
+        self._session = _session(check(bundle), threads)
+        self._inputs = [(one.name, KINDS[one.type]) for one in self._session.get_inputs()]
         self._try()
 
-    def score(self, columns: Columns) -> Probabilities:
-        """The answer to each row, from tensors of shape (n,) by input name.
+    def score(self, blocks: Blocks) -> Probabilities:
+        """The answer to each row.
 
         By task: probability of the positive class, shape (n,); probability of each class, shape (n, classes); value, shape
         (n,). Raises BundleError where the model gives another shape, or asks for more memory than it may.
         """
-        rows = next(iter(columns.values())).shape[0]
-        if rows <= MAX_ROWS:
-            return self._run(dict(columns), rows) if rows else np.empty((0, *self._shape))
-        starts = range(0, rows, MAX_ROWS)
-        parts = ({name: values[start : start + MAX_ROWS] for name, values in columns.items()} for start in starts)
-        return np.concatenate([self._run(part, min(MAX_ROWS, rows - start)) for part, start in zip(parts, starts, strict=True)])
+        if blocks.rows <= MAX_ROWS:
+            return self._run(blocks) if blocks.rows else np.empty((0, *self._shape))
+        starts = range(0, blocks.rows, MAX_ROWS)
+        return np.concatenate([self._run(blocks.taken(slice(start, start + MAX_ROWS))) for start in starts])
 
     def score_frame(self, frame: pl.DataFrame) -> Probabilities:
         """The answer to each row of a table, as `score` gives it; columns that the model does not read are left alone."""
-        return self.score(encode_frame(self.bundle.manifest, frame))
+        manifest = self.bundle.manifest
+        return self.score(as_blocks(manifest, encode_frame(manifest, frame), frame.height))
 
     def labels(self, answers: Probabilities) -> list[str]:
         """The class of each answer: by the bundle's threshold, or the likeliest of several; BundleError for a regression."""
@@ -82,26 +104,27 @@ class Runtime:
         names: list[str] = np.array([negative, positive], dtype=object)[(answers >= threshold).astype(np.intp)].tolist()
         return names
 
-    def _run(self, tensors: dict[str, NDArray[Any]], rows: int, options: Any = None) -> Probabilities:
+    def _run(self, blocks: Blocks, options: Any = None) -> Probabilities:
         try:
-            answers = self._session.run([self._output], tensors, options)[0]
+            answers = self._session.run([self._output], {name: getattr(blocks, kind) for name, kind in self._inputs}, options)[0]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises its own kinds without a common root
             raise BundleError(f"the model cannot answer: {_first_words(error)}") from None
-        if answers.shape != (rows, *self._shape):
-            raise BundleError(f"the model answers {rows} rows with the shape {answers.shape}, not {(rows, *self._shape)}")
+        wanted = (blocks.rows, *self._shape)
+        if answers.shape != wanted:
+            raise BundleError(f"the model answers {blocks.rows} rows with the shape {answers.shape}, not {wanted}")
         return np.asarray(answers, dtype=np.float64)
 
     def _try(self) -> None:
         """Two rows of missing values, within a time: the answer's shape is known only once there is one."""
         import onnxruntime as ort
 
-        missing = {"category": np.array(["", ""], dtype=object)}
-        number = np.full(2, np.nan, dtype=np.float32)
+        manifest, number, missing = self.bundle.manifest, np.full(2, np.nan, dtype=np.float32), np.array(["", ""], dtype=object)
+        columns = {column.name: missing if column.type == "category" else number for column in manifest.inputs}
         options = ort.RunOptions()
         timer = threading.Timer(TRIAL_SECONDS, setattr, (options, "terminate", True))
         timer.start()
         try:
-            self._run({column.name: missing.get(column.type, number) for column in self.bundle.manifest.inputs}, 2, options)
+            self._run(as_blocks(manifest, columns, 2), options)
         finally:
             timer.cancel()
 
@@ -135,8 +158,20 @@ def _first_words(error: Exception) -> str:
     return str(error).splitlines()[0][:300]
 
 
+def as_blocks(manifest: Manifest, columns: Columns, rows: int) -> Blocks:
+    """The rows of tensors of shape (rows,) by input."""
+    numbers, categories = (
+        [columns[column.name] for column in manifest.inputs if (column.type == "category") == is_category] for is_category in (False, True)
+    )
+    return Blocks(rows, np.concatenate(numbers or [_NO_NUMBERS]), np.concatenate(categories or [_NO_CATEGORIES]))
+
+
+_NO_NUMBERS = np.empty(0, dtype=np.float32)
+_NO_CATEGORIES = np.empty(0, dtype=object)
+
+
 def encode_frame(manifest: Manifest, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
-    """The model's tensors from a table; DataError names a column that is missing or of another type."""
+    """A tensor of shape (n,) for each input from a table; DataError names a column that is missing or of another type."""
     import polars as pl
 
     missing = [column.name for column in manifest.inputs if column.name not in frame.columns]

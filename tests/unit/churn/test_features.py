@@ -11,6 +11,7 @@ from churn.train import best_f1_threshold
 from seatrial.bundle import Input
 from seatrial.errors import DataError
 from seatrial.matrix import design_matrix
+from seatrial.onnx_inputs import join_inputs
 from seatrial.params import Train
 
 INPUTS = (
@@ -146,6 +147,17 @@ def test_columns_of_one_kind_are_enough(frame, kind):
     session = onnxruntime.InferenceSession(to_onnx(pipeline, inputs))
     (answers,) = session.run(None, {name: matrix[name].to_numpy() for name in matrix.columns})
     assert np.abs(answers - pipeline.predict_proba(matrix)[:, 1]).max() < 1e-5
+
+
+def test_the_graph_takes_the_blocks_that_a_server_has_as_they_are(frame):
+    import onnx
+
+    inputs = (*INPUTS, replace(INPUTS[2], name="shade"))
+    matrix = design_matrix(frame.with_columns(shade="colour"), inputs)
+    model = onnx.load_from_string(to_onnx(build_pipeline(inputs, Train(max_iter=5)).fit(matrix, _labels(frame)), inputs))
+    join_inputs(model, inputs)
+    assert [value.name for value in model.graph.input] == ["numbers", "categories"]
+    assert "Split" not in {node.op_type for node in model.graph.node}
 
 
 def test_another_column_costs_no_other_node(frame):

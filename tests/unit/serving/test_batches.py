@@ -19,16 +19,15 @@ def decoder(runtime):
 class Counting:
     """A runtime that keeps how many rows each call had; it may fail at given calls, or be wrong or slow in batches."""
 
-    def __init__(self, runtime, *, fails=lambda rows: False, off=0.0):
+    def __init__(self, runtime, *, fails=lambda blocks: False, off=0.0):
         self.calls = []
         self._runtime, self._fails, self._off = runtime, fails, off
 
-    def score(self, tensors):
-        rows = len(next(iter(tensors.values())))
-        self.calls.append(rows)
-        if self._fails(tensors):
+    def score(self, blocks):
+        self.calls.append(blocks.rows)
+        if self._fails(blocks):
             raise ValueError("broken")
-        return self._runtime.score(tensors) + (self._off if rows > 1 else 0.0)
+        return self._runtime.score(blocks) + (self._off if blocks.rows > 1 else 0.0)
 
 
 class Clock:
@@ -48,7 +47,7 @@ def singles(decoder, count):
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 130])
 def test_rows_scored_together_get_the_very_answers_that_they_get_alone(runtime, decoder, count):
     asked = singles(decoder, count)
-    alone = [runtime.score(rows.tensors).tobytes() for rows in asked]
+    alone = [runtime.score(rows.blocks).tobytes() for rows in asked]
     assert [found.tobytes() for found in score_all(runtime, asked, largest=LARGEST)] == alone
 
 
@@ -65,7 +64,7 @@ def test_requests_of_several_rows_are_scored_alone_and_every_answer_keeps_its_pl
     counting = Counting(runtime)
     found = score_all(counting, asked, largest=LARGEST)
     assert sorted(counting.calls) == [0, 2, 3]
-    assert [one.tobytes() for one in found] == [runtime.score(one.tensors).tobytes() for one in asked]
+    assert [one.tobytes() for one in found] == [runtime.score(one.blocks).tobytes() for one in asked]
 
 
 def test_without_batches_each_is_scored_alone(runtime, decoder):
@@ -76,11 +75,10 @@ def test_without_batches_each_is_scored_alone(runtime, decoder):
 
 def test_where_a_batch_fails_only_the_request_at_fault_is_told(runtime, decoder):
     asked = singles(decoder, 5)
-    name = asked[0].names.numbers[0]
     bad = asked[2].numbers[0] = 12345.0
-    found = score_all(Counting(runtime, fails=lambda tensors: bad in tensors[name]), asked, largest=LARGEST)
+    found = score_all(Counting(runtime, fails=lambda blocks: bad in blocks.numbers), asked, largest=LARGEST)
     assert [isinstance(one, BrokenAnswer) for one in found] == [False, False, True, False, False]
-    assert found[4].tobytes() == runtime.score(asked[4].tensors).tobytes()
+    assert found[4].tobytes() == runtime.score(asked[4].blocks).tobytes()
 
 
 @pytest.mark.parametrize(

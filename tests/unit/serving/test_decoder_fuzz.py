@@ -12,7 +12,7 @@ from seatrial.serving.content import content_of, unpack
 from seatrial.serving.inference import read_inference
 from seatrial.serving.rows import Decoder
 from seatrial.serving.scoring import read_csv, read_invocation
-from tests.bundles import INPUTS, make_bundle, make_rows
+from tests.bundles import INPUTS, make_bundle, make_rows, tensors_of
 
 NAMES = [column.name for column in INPUTS]
 ROW = make_rows(1)[0]
@@ -51,7 +51,7 @@ def read(reader, body, decoder, **options):
         return None
     rows = found if reader is not read_inference else found.rows
     assert rows.count <= LIMIT
-    assert all(tensor.shape == (rows.count,) for tensor in rows.tensors.values())
+    assert all(tensor.shape == (rows.count,) for tensor in tensors_of(rows).values())
     assert len(list(rows.values)) in (rows.count, 0)
     assert len(rows.ids) == rows.count
     assert rows.unknown >= 0

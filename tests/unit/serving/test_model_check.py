@@ -4,16 +4,22 @@ import subprocess
 import sys
 
 import msgspec
+import numpy as np
+import onnx
+import polars as pl
 import psutil
 import pytest
+from onnx import numpy_helper
 
 from seatrial.bundle import MODEL
 from seatrial.errors import BundleError
 from seatrial.onnx_checks import check_onnx
 from seatrial.serving import model_check
 from seatrial.serving.model_check import check_elsewhere
-from tests.bundles import make_bundle
+from seatrial.serving.runtime import Runtime, check_model
+from tests.bundles import make_bundle, make_rows
 
+ROWS = pl.DataFrame(make_rows(5))
 ALONE = """
 import sys
 from pathlib import Path
@@ -35,6 +41,18 @@ def bundle(tmp_path):
 def test_a_good_model_passes_and_nothing_that_checked_it_stays_in_this_process(tmp_path, bundle):
     ended = subprocess.run([sys.executable, "-c", ALONE, str(tmp_path / "bundle")], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["seatrial.serving.runtime"]
+
+
+def test_the_model_comes_over_as_the_check_gives_it(bundle):
+    assert check_elsewhere(bundle) == check_model(bundle) != bundle.model
+
+
+def test_a_model_larger_than_what_a_pipe_holds_comes_over_whole(bundle):
+    proto = onnx.ModelProto.FromString(bundle.model)
+    proto.graph.initializer.append(numpy_helper.from_array(np.arange(300_000, dtype=np.float32), "more"))
+    large = msgspec.structs.replace(bundle, files={**bundle.files, MODEL: proto.SerializeToString()})
+    assert len(check_elsewhere(large)) > 1_200_000
+    assert Runtime(large, check=check_elsewhere).score_frame(ROWS).tobytes() == Runtime(bundle).score_frame(ROWS).tobytes()
 
 
 def test_a_bad_model_is_refused_in_the_words_of_the_check(bundle):

@@ -13,7 +13,7 @@ from seatrial.serving.inference import describe, read_inference, write_inference
 from seatrial.serving.protocols import read_json, write_error
 from seatrial.serving.rows import Decoder
 from seatrial.serving.scoring import read_csv, read_invocation, write_predictions
-from tests.bundles import INPUTS, make_bundle, make_rows
+from tests.bundles import INPUTS, make_bundle, make_rows, tensors_of
 
 
 @pytest.fixture(scope="module")
@@ -212,8 +212,8 @@ def test_every_form_of_mlflows_protocol_gives_the_same_rows(decoder, document):
     expected, found = invocation(decoder, {"dataframe_records": ROWS}), invocation(decoder, document)
     assert found.count == 30
     assert found.ids == expected.ids
-    for name, values in expected.tensors.items():
-        np.testing.assert_array_equal(found.tensors[name], values)
+    for name, values in tensors_of(expected).items():
+        np.testing.assert_array_equal(tensors_of(found)[name], values)
 
 
 def test_an_object_of_single_values_is_one_row(decoder):
@@ -231,8 +231,8 @@ def as_csv(rows):
 def test_csv_gives_the_same_rows_as_json(decoder):
     expected, found = invocation(decoder, {"dataframe_records": ROWS}), read_csv(as_csv(ROWS), decoder, max_rows=100)
     assert found.ids == expected.ids
-    for name, values in expected.tensors.items():
-        np.testing.assert_array_equal(found.tensors[name], values)
+    for name, values in tensors_of(expected).items():
+        np.testing.assert_array_equal(tensors_of(found)[name], values)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def binary(decoder, document, tail):
 def test_binary_tensors_give_the_same_rows_as_json(decoder):
     expected, found = invocation(decoder, {"dataframe_records": ROWS}), binary(decoder, *binary_request(ROWS)).rows
     for name in ("amount", "visits", "member", "plan"):
-        np.testing.assert_array_equal(found.tensors[name], expected.tensors[name])
+        np.testing.assert_array_equal(tensors_of(found)[name], tensors_of(expected)[name])
 
 
 def test_binary_answers_follow_the_json_whose_length_is_told(decoder):

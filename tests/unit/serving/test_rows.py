@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from seatrial.bundle import Input, Manifest, Training
 from seatrial.errors import RequestError
 from seatrial.serving.rows import Decoder
-from tests.bundles import ID, INPUTS, TARGET, make_rows
+from tests.bundles import ID, INPUTS, TARGET, make_rows, tensors_of
 
 
 def manifest(*inputs, id=ID):
@@ -37,14 +37,14 @@ def refused(*rows):
 
 def test_one_row_becomes_tensors_of_shape_1_1():
     rows = DECODER.records([GOOD])
-    assert {name: tensor.tolist() for name, tensor in rows.tensors.items()} == {
+    assert {name: tensor.tolist() for name, tensor in tensors_of(rows).items()} == {
         "amount": [12.5],
         "visits": [3.0],
         "member": [1.0],
         "colour": ["red"],
         "plan": ["basic"],
     }
-    assert {rows.tensors[name].dtype for name in ("amount", "visits", "member")} == {np.dtype(np.float32)}
+    assert {tensors_of(rows)[name].dtype for name in ("amount", "visits", "member")} == {np.dtype(np.float32)}
     assert (rows.count, rows.ids, rows.unusual) == (1, ("c1",), [])
 
 
@@ -53,10 +53,10 @@ def test_many_rows_give_the_same_tensors_as_each_row_alone(count):
     records = make_rows(count, seed=count)
     together = DECODER.records(records)
     alone = [DECODER.records([record]) for record in records]
-    for name, tensor in together.tensors.items():
+    for name, tensor in tensors_of(together).items():
         assert tensor.shape == (count,)
         assert tensor.flags["C_CONTIGUOUS"]
-        np.testing.assert_array_equal(tensor, np.concatenate([rows.tensors[name] for rows in alone]))
+        np.testing.assert_array_equal(tensor, np.concatenate([tensors_of(rows)[name] for rows in alone]))
     assert [list(values) for values in together.values] == [list(values) for rows in alone for values in rows.values]
     assert list(together.ids) == [record["client"] for record in records]
 
@@ -80,14 +80,14 @@ def test_a_column_with_a_category_that_is_not_known_is_looked_at_value_by_value(
         return
     rows = DECODER.records(records)
     assert [row[3] for row in rows.values] == ["red", odd]
-    assert rows.tensors["colour"].tolist() == ["red", odd or ""]
+    assert tensors_of(rows)["colour"].tolist() == ["red", odd or ""]
     assert len(rows.unusual) == (odd == "pink")
 
 
 def test_no_rows_are_answered_with_no_rows():
     rows = DECODER.records([])
     assert rows.count == 0
-    assert all(tensor.shape == (0,) for tensor in rows.tensors.values())
+    assert all(tensor.shape == (0,) for tensor in tensors_of(rows).values())
 
 
 def test_a_missing_column_is_named_with_its_row():
@@ -133,17 +133,17 @@ def test_a_long_value_is_cut_in_the_message():
 
 @pytest.mark.parametrize("value", [True, False, 1, 0, 1.0, 0.0])
 def test_a_boolean_may_be_written_as_a_number(value):
-    assert DECODER.records([GOOD | {"member": value}]).tensors["member"].tolist() == [float(value)]
+    assert tensors_of(DECODER.records([GOOD | {"member": value}]))["member"].tolist() == [float(value)]
 
 
 def test_an_integer_may_be_written_with_a_point():
-    assert DECODER.records([GOOD | {"visits": 4.0}]).tensors["visits"].tolist() == [4.0]
+    assert tensors_of(DECODER.records([GOOD | {"visits": 4.0}]))["visits"].tolist() == [4.0]
 
 
 def test_null_is_nan_for_a_number_and_empty_for_a_category_where_it_is_allowed():
     rows = DECODER.records([GOOD | {"amount": None, "colour": None}])
-    assert math.isnan(rows.tensors["amount"][0])
-    assert rows.tensors["colour"][0] == ""
+    assert math.isnan(tensors_of(rows)["amount"][0])
+    assert tensors_of(rows)["colour"][0] == ""
     assert rows.unusual == []
     assert next(iter(rows.values))[0] is None
 
@@ -152,13 +152,13 @@ def test_null_is_nan_for_a_number_and_empty_for_a_category_where_it_is_allowed()
 def test_a_number_outside_the_range_of_training_is_answered_and_counted(amount, unusual):
     rows = DECODER.records([GOOD | {"amount": amount}])
     assert rows.unusual == unusual
-    assert rows.tensors["amount"][0] == np.float32(amount)
+    assert tensors_of(rows)["amount"][0] == np.float32(amount)
 
 
 def test_an_unknown_category_is_answered_and_counted():
     rows = DECODER.records([GOOD, GOOD | {"colour": "violet"}])
     assert rows.unusual == [3]
-    assert rows.tensors["colour"].tolist() == ["red", "violet"]
+    assert tensors_of(rows)["colour"].tolist() == ["red", "violet"]
 
 
 def test_other_columns_are_left_alone():
@@ -188,7 +188,8 @@ def test_a_row_that_is_no_object_is_named(row):
 def test_a_model_of_only_numbers_and_one_of_only_categories_are_read():
     numbers = Decoder(manifest(INPUTS[0], id=None)).records([{"amount": 1}])
     categories = Decoder(manifest(Input(name="plan", type="category", nullable=False), id=None)).records([{"plan": "anything"}])
-    assert (list(numbers.tensors), list(categories.tensors)) == (["amount"], ["plan"])
+    assert [block.tolist() for block in numbers.blocks[1:]] == [[1.0], []]
+    assert [block.tolist() for block in categories.blocks[1:]] == [[], ["anything"]]
     assert categories.unusual == []
 
 
@@ -204,7 +205,7 @@ def test_any_rows_give_tensors_or_a_refusal(records):
     except RequestError:
         return
     assert rows.count == len(records)
-    assert not any(np.isinf(rows.tensors[name]).any() for name in ("amount", "visits", "member"))
+    assert not any(np.isinf(tensors_of(rows)[name]).any() for name in ("amount", "visits", "member"))
 
 
 ODD = st.sampled_from([None, True, False, 0, 1, 2, -1, 1.0, 2.5, 1e30, 10**30, "red", "pink", "", [], {}])
@@ -221,6 +222,6 @@ def test_each_row_of_many_is_read_as_it_is_alone(changes):
         return
     together = DECODER.records(records)
     assert sorted(together.unusual) == sorted(position for rows in alone for position in rows.unusual)
-    for name, tensor in together.tensors.items():
-        expected = np.concatenate([rows.tensors[name] for rows in alone])
+    for name, tensor in tensors_of(together).items():
+        expected = np.concatenate([tensors_of(rows)[name] for rows in alone])
         assert np.array_equal(tensor, expected, equal_nan=tensor.dtype != object)
