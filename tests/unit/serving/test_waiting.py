@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import selectors
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from uvicorn.server import ServerState
 
 from seatrial.serving import waiting
 from seatrial.serving.exchange import Reply, in_http
-from seatrial.serving.waiting import ASIDE_FACTOR, bounded
+from seatrial.serving.waiting import ALONE, ASIDE_FACTOR, bounded
 
 LENGTH = 4
 POST = b"POST /invocations HTTP/1.1\r\nhost: x\r\nx-request-id: %d\r\ncontent-length: 2\r\n\r\n{}"
@@ -112,6 +113,121 @@ async def settled():
 
 def run(scenario):
     asyncio.run(scenario())
+
+
+class Watched(asyncio.SelectorEventLoop):
+    """A loop that says, for each time that it waited for events, whether it would sleep, and how many looked for the next request."""
+
+    def __init__(self):
+        self.slept, self.lookers = [], []
+        self._found = 0
+        selector = selectors.DefaultSelector()
+        super().__init__(selector)
+        select = selector.select
+
+        def watched(timeout=None):
+            self.slept.append(timeout != 0)
+            self.lookers.append(self._found)
+            self._found = 0
+            return select(timeout)
+
+        selector.select = watched
+
+    def call_soon(self, callback, *args, **options):
+        self._found += getattr(callback, "__name__", "") == "_look_on"
+        return super().call_soon(callback, *args, **options)
+
+
+async def ask(*opened):
+    """Ask once on each of these connections, together, and wait for the answers; what the loop did before is forgotten."""
+    loop = asyncio.get_running_loop()
+    loop.slept, loop.lookers = [], []
+    before = [len(transport.statuses) for _, transport in opened]
+    for protocol, _ in opened:
+        protocol.data_received(POST % 1)
+    await settled()
+    assert [len(transport.statuses) for _, transport in opened] == [count + 1 for count in before]
+
+
+async def sleeps():
+    """Whether the loop sleeps now."""
+    await asyncio.sleep(0.02)
+    return any(asyncio.get_running_loop().slept)
+
+
+def watch(scenario):
+    with asyncio.Runner(loop_factory=Watched) as runner:
+        runner.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("passes", "expected"),
+    [
+        ("a" * ALONE, True),
+        ("a" * (ALONE + 1), False),
+        ("a" * (ALONE + 2), False),
+        ("a" * (ALONE + 1) + "2", True),
+        ("a" * (ALONE + 1) + "2" + "a" * ALONE, True),
+        ("a" * (ALONE + 1) + "b", True),
+        ("a" * (ALONE + 1) + "b" + "a" * ALONE, True),
+        ("ab" * ALONE, True),
+        ("2" * 2 * ALONE, True),
+    ],
+    ids=["below", "at", "above", "then two", "two between", "then another", "another between", "in turn", "always two"],
+)
+def test_one_connection_that_asks_again_and_again_is_awaited_without_sleeping(passes, expected, monkeypatch):
+    monkeypatch.setattr(waiting, "LOOKING_S", 60)
+
+    async def scenario():
+        desk = Desk()
+        first, second = desk.connect(), desk.connect()
+        for asked in passes:
+            await ask(*{"a": [first], "b": [second], "2": [first, second]}[asked])
+        assert await sleeps() is expected
+
+    watch(scenario)
+
+
+def test_a_server_that_has_looked_long_enough_sleeps(monkeypatch):
+    monkeypatch.setattr(waiting, "LOOKING_S", 60)
+
+    async def scenario():
+        desk = Desk()
+        client = desk.connect()
+        for _ in range(ALONE + 1):
+            await ask(client)
+        monkeypatch.setattr(waiting, "LOOKING_S", 0.005)
+        desk.queue._answered = time.perf_counter() + 60  # however long this machine took: it asks again soon
+        await ask(client)
+        assert await sleeps()
+
+    watch(scenario)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.02, False), (0.0, True)], ids=["late", "soon"])
+def test_who_asks_again_late_is_not_looked_for(seconds, expected, monkeypatch):
+    monkeypatch.setattr(waiting, "LOOKING_S", 0.01 if seconds else 60)
+
+    async def scenario():
+        client = Desk().connect()
+        for _ in range(2 * ALONE):
+            await ask(client)
+            await asyncio.sleep(seconds)
+        assert any(asyncio.get_running_loop().lookers) is expected
+
+    watch(scenario)
+
+
+def test_however_often_one_has_asked_one_look_goes_on(monkeypatch):
+    monkeypatch.setattr(waiting, "LOOKING_S", 60)
+
+    async def scenario():
+        client = Desk().connect()
+        for _ in range(3 * ALONE):
+            await ask(client)
+        assert set(asyncio.get_running_loop().lookers[-20:]) == {1}
+
+    watch(scenario)
 
 
 def test_past_the_queue_some_are_refused_some_set_aside_and_the_others_refused():
