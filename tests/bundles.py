@@ -32,6 +32,7 @@ from seatrial.bundle import (
     write_bundle,
 )
 from seatrial.files import pretty_json, sha256_bytes
+from seatrial.onnx_inputs import columns_of_blocks
 from seatrial.row_hashes import write_row_hashes
 from seatrial.serving.runtime import Runtime
 
@@ -107,10 +108,9 @@ def probability_of(row: dict[str, Any], *, weight: float = 1.0, bias: float = -0
     return 1 / (1 + math.exp(-(weight * score + bias)))
 
 
-def tensors_of(rows: Rows, inputs: tuple[Input, ...] = INPUTS) -> dict[str, NDArray[Any]]:
-    """What the model takes for each input, of shape (n,)."""
-    numbers = [column.name for column in inputs if column.type != "category"]
-    categories = [column.name for column in inputs if column.type == "category"]
+def tensors_of(rows: Rows) -> dict[str, NDArray[Any]]:
+    """What the model takes for each of INPUTS, of shape (n,)."""
+    numbers, categories = columns_of_blocks(INPUTS)
     blocks = rows.blocks
     found = dict(zip(numbers, blocks.numbers.reshape(len(numbers), rows.count), strict=True))
     return found | dict(zip(categories, blocks.categories.reshape(len(categories), rows.count), strict=True))

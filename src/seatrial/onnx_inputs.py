@@ -17,15 +17,18 @@ COUNTED_SPLIT = 18
 """From this version of the operators on, a Split says how many parts it makes."""
 
 
+def columns_of_blocks(inputs: Sequence[Input]) -> tuple[list[str], list[str]]:
+    """The columns of the block of numbers and those of the block of categories, each as they lie behind each other there."""
+    categories = [column.name for column in inputs if column.type == "category"]
+    return [column.name for column in inputs if column.type != "category"], categories
+
+
 def join_inputs(proto: Any, inputs: Sequence[Input]) -> None:
     """Change a model that `check_onnx` let through: an input of shape (columns * n,) for each kind that has several columns."""
     from onnx import TensorProto
 
-    kinds = (
-        ("numbers", TensorProto.FLOAT, [column.name for column in inputs if column.type != "category"]),
-        ("categories", TensorProto.STRING, [column.name for column in inputs if column.type == "category"]),
-    )
-    for name, kind, columns in kinds:
+    numbers, categories = columns_of_blocks(inputs)
+    for name, kind, columns in (("numbers", TensorProto.FLOAT, numbers), ("categories", TensorProto.STRING, categories)):
         if len(columns) > 1:
             _join(proto, _free(proto.graph, name), kind, columns)
 

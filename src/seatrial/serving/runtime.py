@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seatrial.bundle import Bundle, Manifest
 from seatrial.errors import BundleError, DataError
 from seatrial.onnx_checks import OUTPUTS, answer_shape, check_onnx
-from seatrial.onnx_inputs import join_inputs
+from seatrial.onnx_inputs import columns_of_blocks, join_inputs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -160,9 +160,7 @@ def _first_words(error: Exception) -> str:
 
 def as_blocks(manifest: Manifest, columns: Columns, rows: int) -> Blocks:
     """The rows of tensors of shape (rows,) by input."""
-    numbers, categories = (
-        [columns[column.name] for column in manifest.inputs if (column.type == "category") == is_category] for is_category in (False, True)
-    )
+    numbers, categories = ([columns[name] for name in names] for names in columns_of_blocks(manifest.inputs))
     return Blocks(rows, np.concatenate(numbers or [_NO_NUMBERS]), np.concatenate(categories or [_NO_CATEGORIES]))
 
 
