@@ -64,14 +64,16 @@ def make_bundle(
     constant_above: float = -1.0,
     golden: list[dict[str, Any]] | None = None,
     name: str = "logistic",
+    together: bool = False,
 ) -> Bundle:
     """Write a bundle to `folder` and load it.
 
     `weight` scales the model: 1 is the good one, 0.2 a worse one, -1 one that is wrong. `constant` (NaN too) is the answer
     wherever `amount` is above `constant_above`: by default always; above 100 it passes the golden rows and breaks later.
-    Other arguments, other digests; the same arguments, the same digest. `golden` replaces the golden rows.
+    Other arguments, other digests; the same arguments, the same digest. `golden` replaces the golden rows. With `together` the model
+    numbers the categories of all columns by one dictionary, as a trained one does.
     """
-    model = _model(weight=weight, bias=bias, constant=constant, above=constant_above)
+    model = _model(weight=weight, bias=bias, constant=constant, above=constant_above, together=together)
     manifest = _manifest(threshold, {"weight": weight, "bias": bias}, name)
     runtime = Runtime(Bundle(manifest=manifest, digest=sha256_bytes(model), files={MODEL: model}))
     if golden is None:
@@ -111,9 +113,8 @@ def probability_of(row: dict[str, Any], *, weight: float = 1.0, bias: float = -0
 def tensors_of(rows: Rows) -> dict[str, NDArray[Any]]:
     """What the model takes for each of INPUTS, of shape (n,)."""
     numbers, categories = columns_of_blocks(INPUTS)
-    blocks = rows.blocks
-    found = dict(zip(numbers, blocks.numbers.reshape(len(numbers), rows.count), strict=True))
-    return found | dict(zip(categories, blocks.categories.reshape(len(categories), rows.count), strict=True))
+    found = dict(zip(numbers, np.array(rows.numbers, dtype=np.float32).reshape(len(numbers), rows.count), strict=True))
+    return found | dict(zip(categories, np.array(rows.categories, dtype=object).reshape(len(categories), rows.count), strict=True))
 
 
 def make_rows(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
@@ -142,7 +143,7 @@ def _golden(runtime: Runtime) -> list[dict[str, Any]]:
     from seatrial.serving.rows import Decoder
 
     rows = [{name: value for name, value in row.items() if name != ID} for row in make_rows(16, seed=99)]
-    answers = runtime.score(Decoder(runtime.bundle.manifest).records(rows).blocks).tolist()
+    answers = runtime.score(runtime.blocks(*Decoder(runtime.bundle.manifest).records(rows).flat)).tolist()
     finite = (round(answer, 6) if math.isfinite(answer) else 0.5 for answer in answers)
     return [{"row": row, "probability": answer} for row, answer in zip(rows, finite, strict=True)]
 
@@ -160,11 +161,15 @@ def _manifest(threshold: float, params: dict[str, Any], name: str) -> Manifest:
     )
 
 
-def _model(*, weight: float, bias: float, constant: float | None, above: float) -> bytes:
+def _model(*, weight: float, bias: float, constant: float | None, above: float, together: bool) -> bytes:
     nodes, terms, constants = [], [], {"bias": bias, "zero": 0.0, "above": above}
+    if together:
+        nodes, terms = _numbered(weight), ["categories_term"]
     for column in INPUTS:
         term = f"{column.name}_term"
         if column.type == "category":
+            if together:
+                continue
             factors = CATEGORY_WEIGHTS[column.name]
             keys, values = list(factors), [weight * value for value in factors.values()]
             encoder = {"keys_strings": keys, "values_floats": values, "default_float": 0.0, "domain": "ai.onnx.ml"}
@@ -178,6 +183,24 @@ def _model(*, weight: float, bias: float, constant: float | None, above: float) 
     nodes.append(helper.make_node("Sum", [*terms, "bias"], ["score"]))
     nodes.append(helper.make_node("Sigmoid", ["score"], ["answer"]))
     return _finish(nodes, constants, constant)
+
+
+def _numbered(weight: float) -> list[Any]:
+    """From the columns of categories to `categories_term`: all of them numbered by one dictionary, then weighed."""
+    words = {word: weight * value for factors in CATEGORY_WEIGHTS.values() for word, value in factors.items()}
+    encoder = {"keys_strings": list(words), "values_int64s": range(1, len(words) + 1), "default_int64": 0, "domain": "ai.onnx.ml"}
+    weights = helper.make_tensor("", TensorProto.FLOAT, [len(words) + 1], [0.0, *words.values()])
+    shape, first = (helper.make_tensor("", TensorProto.INT64, [len(values)], values) for values in ([len(CATEGORY_WEIGHTS), -1], [0]))
+    return [
+        helper.make_node("Concat", list(CATEGORY_WEIGHTS), ["texts"], axis=0),
+        helper.make_node("LabelEncoder", ["texts"], ["numbers"], **encoder),
+        helper.make_node("Constant", [], ["weights"], value=weights),
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("Constant", [], ["first"], value=first),
+        helper.make_node("Gather", ["weights", "numbers"], ["weighed"]),
+        helper.make_node("Reshape", ["weighed", "shape"], ["matrix"]),
+        helper.make_node("ReduceSum", ["matrix", "first"], ["categories_term"], keepdims=0),
+    ]
 
 
 def _finish(nodes: list[Any], constants: dict[str, float], constant: float | None) -> bytes:

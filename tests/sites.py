@@ -79,7 +79,8 @@ class Site:
         """Answer rows with the champion and log them, as the server does."""
         self.sequence += 1
         rows_of_model = [{key: value for key, value in row.items() if key != ID} for row in rows]
-        answers = Runtime(self.bundle).score(Decoder(self.bundle.manifest).records(rows_of_model).blocks).tolist()
+        runtime = Runtime(self.bundle)
+        answers = runtime.score(runtime.blocks(*Decoder(self.bundle.manifest).records(rows_of_model).flat)).tolist()
         log = PredictionLog(
             LogSettings(folder=self.project.home / "log", drop=drop), self.bundle.manifest, version="3", digest=digest or self.bundle.digest
         )

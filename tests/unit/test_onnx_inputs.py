@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from seatrial.bundle import Input, Training
 from seatrial.manifest import Manifest
 from seatrial.onnx_checks import check_onnx
-from seatrial.onnx_inputs import join_inputs
+from seatrial.onnx_inputs import CODES, Codes, join_inputs
 from tests.bundles import TARGET
 
 NUMBERS, CATEGORIES = ("amount", "visits", "age"), ("colour", "plan")
@@ -197,3 +197,85 @@ def test_a_block_has_no_name_of_what_the_model_makes_or_keeps():
     proto = model(nodes, NUMBERS)
     proto.graph.initializer.append(helper.make_tensor("numbers_", TensorProto.FLOAT, [1], [1.0]))
     assert same(proto, NUMBERS).graph.input[0].name == "numbers__"
+
+
+KNOWN = {"keys_strings": WORDS, "values_int64s": [7, -3, 2**40], "default_int64": 5}
+
+
+def numbered(encoder, *more, read=CATEGORIES):
+    """All categories numbered by one dictionary; the answer is the sum of the numbers."""
+    return [
+        helper.make_node("Concat", read, ["texts"], axis=0),
+        helper.make_node("LabelEncoder", ["texts"], ["codes"], domain="ai.onnx.ml", **encoder),
+        helper.make_node("Cast", ["codes"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["floats"], ["probability" if not more else "total"], keepdims=1),
+        *more,
+    ]
+
+
+def coded_model(encoder, *more, **options):
+    return model(numbered(encoder, *more, **options), CATEGORIES)
+
+
+def test_a_model_that_only_numbers_its_categories_takes_the_numbers():
+    proto = coded_model(KNOWN)
+    changed = joined(proto, CATEGORIES)
+    assert operators(changed) == ["Cast", "ReduceSum"]
+    assert changed.graph.input[0].type.tensor_type.elem_type == TensorProto.INT64
+    assert [one.key for one in changed.metadata_props] == [CODES]
+    codes = Codes.read(changed.metadata_props[0].value)
+    assert dict(codes) == {"blue": 7, "green": -3, "": 2**40}
+    for rows in (1, 2, 9):
+        columns = tensors(CATEGORIES, rows)
+        numbers = np.array([codes[word] for name in CATEGORIES for word in columns[name]], dtype=np.int64)
+        assert answers(changed, {"categories": numbers}) == answers(proto, columns)
+
+
+def test_what_the_dictionary_does_not_have_is_minus_one_where_the_model_says_nothing():
+    changed = joined(coded_model({"keys_strings": ["blue"], "values_int64s": [1]}), CATEGORIES)
+    codes = Codes.read(changed.metadata_props[0].value)
+    assert (codes["blue"], codes["unknown"], codes[""]) == (1, -1, -1)
+    assert "unknown" not in codes
+
+
+SUM = helper.make_node("Sum", ["total", "plan_code"], ["probability"])
+
+
+@pytest.mark.parametrize(
+    "proto",
+    [
+        coded_model({"keys_strings": WORDS, "values_floats": [1.0, 2.0, 3.0]}),
+        coded_model(KNOWN, coded("plan"), SUM),
+        coded_model(KNOWN, read=CATEGORIES[::-1]),
+        coded_model(KNOWN, coded("texts", to="plan_codes"), helper.make_node("Max", ["total", "plan_codes"], ["probability"])),
+    ],
+    ids=["other values than whole numbers", "one column read on its own", "another order", "two readers"],
+)
+def test_a_model_that_does_more_with_its_categories_gets_strings(proto):
+    changed = joined(proto, CATEGORIES)
+    assert changed.graph.input[0].type.tensor_type.elem_type == TensorProto.STRING
+    assert not changed.metadata_props
+    assert answers(changed, {"categories": np.array(["blue", "green"], dtype=object)}) is not None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"keys_strings": ["blue", "blue", ""]},
+        {"keys_strings": [b"blue", b"\xff", b""]},
+        {"values_int64s": [1, 2]},
+        {"values_floats": [1.0, 2.0, 3.0]},
+    ],
+    ids=["a word twice", "no text", "fewer numbers than words", "two kinds of values"],
+)
+def test_what_is_no_plain_dictionary_is_left_to_the_model(more):
+    changed = joined(coded_model({**KNOWN, **more}), CATEGORIES)
+    assert operators(changed)[0] == "LabelEncoder"
+    assert not changed.metadata_props
+
+
+def test_only_a_label_encoder_is_a_dictionary():
+    proto = coded_model(KNOWN)
+    proto.graph.node[1].op_type = "Normalizer"
+    join_inputs(proto, manifest(*CATEGORIES).inputs)
+    assert operators(proto)[0] == "Normalizer"

@@ -29,7 +29,7 @@ class BrokenAnswer(Exception):  # noqa: N818 - the model's fault, answered with 
 def score_alone(runtime: Runtime, rows: Rows) -> Probabilities:
     """The answers to one request's rows; BrokenAnswer where the model fails."""
     try:
-        return runtime.score(rows.blocks)
+        return runtime.score(runtime.blocks(*rows.flat))
     except Exception as error:
         raise BrokenAnswer(f"the model failed: {type(error).__name__}") from error
 
@@ -48,7 +48,7 @@ def score_all(runtime: Runtime, asked: Sequence[Rows], *, largest: int) -> list[
 def _together(runtime: Runtime, asked: Sequence[Rows]) -> Sequence[Probabilities | BrokenAnswer]:
     """One call for all; where it fails, each is asked alone, so that only the one at fault is told."""
     try:
-        found = runtime.score(joined(asked))
+        found = runtime.score(runtime.blocks(*joined(asked)))
     except Exception:  # noqa: BLE001 - whatever it was, it is found again with the request that causes it
         return [_or_broken(runtime, rows) for rows in asked]
     return [found[at : at + 1] for at in range(len(asked))]
@@ -71,7 +71,7 @@ def size_that_pays(runtime: Runtime, rows: Rows, *, clock: Callable[[], float] =
     if not rows.count:
         return 1
     order = np.arange(LARGEST + rows.count) % rows.count
-    blocks = rows.blocks.taken(order)
+    blocks = runtime.blocks(*rows.flat).taken(order)
     alone = np.concatenate([runtime.score(_part(blocks, at, at + 1)) for at in range(rows.count)])[order]
     cost = _seconds(runtime, _part(blocks, 0, 1), clock)
     for size in range(2, LARGEST + 1):

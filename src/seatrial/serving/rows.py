@@ -1,4 +1,4 @@
-"""Rows of a request, checked against the manifest and turned into the blocks that `Runtime.score` takes.
+"""Rows of a request, checked against the manifest and turned into what `Runtime.blocks` takes.
 
 What cannot be answered raises RequestError naming column and row (counted from 0). An unknown category or a number outside
 the range seen in training is answered all the same, and counted.
@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
 from seatrial.bundle import Input, Manifest
 from seatrial.errors import RequestError
-from seatrial.serving.runtime import Blocks
 
 FLOAT32_MAX = 3.4028234e38
 INT64_MAX = 2**63 - 1
@@ -24,6 +21,9 @@ ID_LENGTH = 256
 
 Reader = Callable[[Any, list[int]], Any]
 """From a JSON value to what its block holds; appends the column's position to the list where the value is unusual."""
+
+Flat = tuple[int, Sequence[Any], Sequence[Any]]
+"""How many rows, and the values of the inputs of either kind (numbers, categories), column after column."""
 
 Usual = Callable[[Sequence[Any]], Sequence[Any] | None]
 """Values that are all as training saw them, as they are taken; None where one of them needs a look of its own."""
@@ -52,20 +52,16 @@ class Rows:
     unknown: int = 0
 
     @property
-    def blocks(self) -> Blocks:
-        """What the model takes, made anew."""
-        return _blocks(self.count, self.numbers, self.categories)
+    def flat(self) -> Flat:
+        """What the model's blocks are made of."""
+        return self.count, self.numbers, self.categories
 
 
-def joined(asked: Sequence[Rows]) -> Blocks:
-    """The blocks of requests of one row each, for one model."""
+def joined(asked: Sequence[Rows]) -> Flat:
+    """Of requests of one row each, what the blocks of all together are made of."""
     numbers, categories = zip(*(rows.numbers for rows in asked), strict=True), zip(*(rows.categories for rows in asked), strict=True)
     flat = chain.from_iterable
-    return _blocks(len(asked), list(flat(numbers)), list(flat(categories)))
-
-
-def _blocks(count: int, numbers: Sequence[Any], categories: Sequence[Any]) -> Blocks:
-    return Blocks(count, np.array(numbers, dtype=np.float32), np.array(categories, dtype=object))
+    return len(asked), list(flat(numbers)), list(flat(categories))
 
 
 class Decoder:

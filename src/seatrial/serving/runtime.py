@@ -9,7 +9,7 @@ blocks; it computes within a limit of memory, and must answer two rows in time b
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seatrial.bundle import Bundle, Manifest
 from seatrial.errors import BundleError, DataError
 from seatrial.onnx_checks import OUTPUTS, answer_shape, check_onnx
-from seatrial.onnx_inputs import columns_of_blocks, join_inputs
+from seatrial.onnx_inputs import CODES, Codes, columns_of_blocks, join_inputs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +36,7 @@ MAX_ROWS = 4_096
 
 TRIAL_SECONDS = 3.0
 
-KINDS = {"tensor(float)": "numbers", "tensor(string)": "categories"}
+KINDS = {"tensor(float)": "numbers", "tensor(string)": "categories", "tensor(int64)": "categories"}
 """ONNX Runtime's name of an input's type: the block that it takes."""
 
 
@@ -44,7 +44,7 @@ class Blocks(NamedTuple):
     """Rows as the model takes them: the numbers of all columns as one tensor, their categories as another.
 
     `numbers` is float32 of shape (columns of numbers * rows,), column after column in the manifest's order; `categories` holds
-    strings in the same way.
+    strings in the same way, or their codes as int64.
     """
 
     rows: int
@@ -72,12 +72,25 @@ class Runtime:
     """A bundle in ONNX Runtime, loaded from the bytes that were hashed."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, check: Check = check_model) -> None:
-        """Load the model; BundleError where `check` refuses it, it cannot be loaded, or does not answer two rows."""
+        """Load the model; BundleError where `check` refuses it, it cannot be loaded, or does not answer two rows.
+
+        `codes` are the numbers that it takes for categories, None where it takes strings.
+        """
         self.bundle = bundle
         self._output, self._shape = OUTPUTS[bundle.manifest.task], answer_shape(bundle.manifest)
         self._session = _session(check(bundle), threads)
         self._inputs = [(one.name, KINDS[one.type]) for one in self._session.get_inputs()]
+        codes = self._session.get_modelmeta().custom_metadata_map.get(CODES)
+        self.codes = None if codes is None else Codes.read(codes)
         self._try()
+
+    def blocks(self, rows: int, numbers: Sequence[Any], categories: Sequence[str]) -> Blocks:
+        """What the model takes, of the values of the inputs of either kind, column after column, `rows` of each."""
+        if self.codes is None:
+            taken = np.array(categories, dtype=object)
+        else:
+            taken = np.fromiter(map(self.codes.__getitem__, categories), np.int64, len(categories))
+        return Blocks(rows, np.array(numbers, dtype=np.float32), taken)
 
     def score(self, blocks: Blocks) -> Probabilities:
         """The answer to each row.
@@ -93,7 +106,7 @@ class Runtime:
     def score_frame(self, frame: pl.DataFrame) -> Probabilities:
         """The answer to each row of a table, as `score` gives it; columns that the model does not read are left alone."""
         manifest = self.bundle.manifest
-        return self.score(as_blocks(manifest, encode_frame(manifest, frame), frame.height))
+        return self.score(as_blocks(manifest, encode_frame(manifest, frame, self.codes), frame.height))
 
     def labels(self, answers: Probabilities) -> list[str]:
         """The class of each answer: by the bundle's threshold, or the likeliest of several; BundleError for a regression."""
@@ -118,13 +131,13 @@ class Runtime:
         """Two rows of missing values, within a time: the answer's shape is known only once there is one."""
         import onnxruntime as ort
 
-        manifest, number, missing = self.bundle.manifest, np.full(2, np.nan, dtype=np.float32), np.array(["", ""], dtype=object)
-        columns = {column.name: missing if column.type == "category" else number for column in manifest.inputs}
+        numbers, categories = columns_of_blocks(self.bundle.manifest.inputs)
+        blocks = self.blocks(2, 2 * len(numbers) * [np.nan], 2 * len(categories) * [""])
         options = ort.RunOptions()
         timer = threading.Timer(TRIAL_SECONDS, setattr, (options, "terminate", True))
         timer.start()
         try:
-            self._run(as_blocks(manifest, columns, 2), options)
+            self._run(blocks, options)
         finally:
             timer.cancel()
 
@@ -168,8 +181,11 @@ _NO_NUMBERS = np.empty(0, dtype=np.float32)
 _NO_CATEGORIES = np.empty(0, dtype=object)
 
 
-def encode_frame(manifest: Manifest, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
-    """A tensor of shape (n,) for each input from a table; DataError names a column that is missing or of another type."""
+def encode_frame(manifest: Manifest, frame: pl.DataFrame, codes: Codes | None = None) -> dict[str, NDArray[Any]]:
+    """A tensor of shape (n,) for each input from a table; DataError names a column that is missing or of another type.
+
+    Categories are strings, or what `codes` says for them.
+    """
     import polars as pl
 
     missing = [column.name for column in manifest.inputs if column.name not in frame.columns]
@@ -180,7 +196,7 @@ def encode_frame(manifest: Manifest, frame: pl.DataFrame) -> dict[str, NDArray[A
         series = frame.get_column(column.name)
         try:
             if column.type == "category":
-                values = _strings(series)
+                values = _strings(series) if codes is None else _coded(series, codes)
             else:
                 values = series.cast(pl.Float64, strict=True).cast(pl.Float32).fill_null(float("nan")).to_numpy()
         except pl.exceptions.PolarsError:
@@ -195,5 +211,20 @@ def _strings(series: pl.Series) -> NDArray[Any]:
 
     if not isinstance(series.dtype, pl.Enum):
         return series.cast(pl.String).fill_null("").to_numpy().astype(object)
-    names = np.array([*series.dtype.categories, ""], dtype=object)
-    return names.take(series.to_physical().cast(pl.Int64).fill_null(-1).to_numpy())
+    return _enumerated(series, np.array([*series.dtype.categories, ""], dtype=object))
+
+
+def _coded(series: pl.Series, codes: Codes) -> NDArray[np.int64]:
+    """The codes of categories, missing ones as that of the empty string."""
+    import polars as pl
+
+    if isinstance(series.dtype, pl.Enum):
+        return _enumerated(series, np.array([codes[name] for name in (*series.dtype.categories, "")], dtype=np.int64))
+    return series.cast(pl.String).fill_null("").replace_strict(codes, default=codes.other, return_dtype=pl.Int64).to_numpy()
+
+
+def _enumerated(series: pl.Series, taken: NDArray[Any]) -> NDArray[Any]:
+    """What is taken for each value of an enumeration, last of all for a missing one."""
+    import polars as pl
+
+    return taken.take(series.to_physical().cast(pl.Int64).fill_null(-1).to_numpy())

@@ -171,7 +171,7 @@ def check_golden(runtime: Runtime) -> Rows:
         raise BundleError(f"the bundle's golden rows cannot be read: {error!r}") from None
     if not promised:
         raise BundleError("the bundle has no golden rows, so nothing shows that it answers rightly", hint="train again: nox -s train")
-    found = runtime.score(rows.blocks).tolist()
+    found = runtime.score(runtime.blocks(*rows.flat)).tolist()
     for row, (answer, expected) in enumerate(zip(found, promised, strict=True)):
         if not _kept(answer, expected, probability=output == OUTPUT):
             raise BundleError(

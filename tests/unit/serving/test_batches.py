@@ -22,6 +22,7 @@ class Counting:
     def __init__(self, runtime, *, fails=lambda blocks: False, off=0.0):
         self.calls = []
         self._runtime, self._fails, self._off = runtime, fails, off
+        self.blocks = runtime.blocks
 
     def score(self, blocks):
         self.calls.append(blocks.rows)
@@ -47,7 +48,7 @@ def singles(decoder, count):
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 130])
 def test_rows_scored_together_get_the_very_answers_that_they_get_alone(runtime, decoder, count):
     asked = singles(decoder, count)
-    alone = [runtime.score(rows.blocks).tobytes() for rows in asked]
+    alone = [runtime.score(runtime.blocks(*rows.flat)).tobytes() for rows in asked]
     assert [found.tobytes() for found in score_all(runtime, asked, largest=LARGEST)] == alone
 
 
@@ -64,7 +65,7 @@ def test_requests_of_several_rows_are_scored_alone_and_every_answer_keeps_its_pl
     counting = Counting(runtime)
     found = score_all(counting, asked, largest=LARGEST)
     assert sorted(counting.calls) == [0, 2, 3]
-    assert [one.tobytes() for one in found] == [runtime.score(one.blocks).tobytes() for one in asked]
+    assert [one.tobytes() for one in found] == [runtime.score(runtime.blocks(*one.flat)).tobytes() for one in asked]
 
 
 def test_without_batches_each_is_scored_alone(runtime, decoder):
@@ -78,7 +79,7 @@ def test_where_a_batch_fails_only_the_request_at_fault_is_told(runtime, decoder)
     bad = asked[2].numbers[0] = 12345.0
     found = score_all(Counting(runtime, fails=lambda blocks: bad in blocks.numbers), asked, largest=LARGEST)
     assert [isinstance(one, BrokenAnswer) for one in found] == [False, False, True, False, False]
-    assert found[4].tobytes() == runtime.score(asked[4].blocks).tobytes()
+    assert found[4].tobytes() == runtime.score(runtime.blocks(*asked[4].flat)).tobytes()
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,8 @@ def test_a_row_that_is_no_object_is_named(row):
 def test_a_model_of_only_numbers_and_one_of_only_categories_are_read():
     numbers = Decoder(manifest(INPUTS[0], id=None)).records([{"amount": 1}])
     categories = Decoder(manifest(Input(name="plan", type="category", nullable=False), id=None)).records([{"plan": "anything"}])
-    assert [block.tolist() for block in numbers.blocks[1:]] == [[1.0], []]
-    assert [block.tolist() for block in categories.blocks[1:]] == [[], ["anything"]]
+    assert numbers.flat == (1, [1], [])
+    assert categories.flat == (1, [], ["anything"])
     assert categories.unusual == []
 
 
