@@ -17,7 +17,7 @@ class Log(Section, frozen=True, kw_only=True):
 
     uri: Annotated[str, Meta(pattern=r"^s3://[^/?#]+(/[^?#]*)?$")] | None = None
     flush_seconds: Positive = 1
-    flush_rows: Count = 2000
+    flush_rows: Count = 4000
     keep_days: Count = 30
     sample: Annotated[float, Meta(gt=0, le=1)] = 1.0
     drop: tuple[Text, ...] = ()

@@ -8,6 +8,8 @@ category that training never saw, has no record.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seatrial.bundle import Input, Manifest
@@ -20,6 +22,8 @@ EXACT = 2**53
 """Integers up to here are themselves as 64-bit floats."""
 MOST_CATEGORIES = 2**15
 NULL = -1
+Made = dict[str, Callable[[], Any]]
+"""What makes a column's array, by the column's name."""
 _code = dict.__getitem__
 
 
@@ -58,22 +62,23 @@ class Records:
         except (KeyError, struct.error):  # whatever it is, the answer goes on its way
             return None
 
-    def read(self, records: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The columns of joined records by name: of the log's own what a record holds, and all inputs."""
+    def read(self, records: bytes) -> tuple[Made, Made]:
+        """What makes the columns of joined records, by name: of the log's own those that a record holds, and all inputs."""
         import numpy as np
 
         fields = np.frombuffer(records, dtype=[(name, f"<{kind}") for name, kind in self._fields])
-        own = {
-            "time": moments_from(fields["time"]),
-            "variant": texts_from(list(self._variants), fields["variant"]),
-            "simulated": array_from("boolean", fields["simulated"]),
-            "label": texts_from(self._classes, fields["label"]),
-            "probability": array_from("number", fields["probability"]),
-            "latency_ms": array_from("number", fields["latency_ms"]),
+        own: Made = {
+            "time": partial(moments_from, fields["time"]),
+            "variant": partial(texts_from, list(self._variants), fields["variant"]),
+            "simulated": partial(array_from, "boolean", fields["simulated"]),
+            "label": partial(texts_from, self._classes, fields["label"]),
+            "probability": partial(array_from, "number", fields["probability"]),
+            "latency_ms": partial(array_from, "number", fields["latency_ms"]),
         }
-        numbers = {column.name: array_from(column.type, fields[f"number {at}"]) for at, column in enumerate(self._numbers)}
-        texts = {column.name: texts_from(column.categories or (), fields[f"category {at}"]) for at, column in enumerate(self._categories)}
-        return own, numbers | texts
+        inputs: Made = {column.name: partial(array_from, column.type, fields[f"number {at}"]) for at, column in enumerate(self._numbers)}
+        for at, column in enumerate(self._categories):
+            inputs[column.name] = partial(texts_from, column.categories or (), fields[f"category {at}"])
+        return own, inputs
 
 
 def _fits(column: Input) -> bool:

@@ -149,7 +149,7 @@ class PredictionLog:
 
     def _convert(self, part: Part, chunks: list[Chunk], pause: float) -> None:
         """Make chunks a piece of a part; until then they count as waiting."""
-        rows, size = sum(chunk.rows for chunk in chunks), sum(chunk.size for chunk in chunks)
+        rows, size = sum([chunk.rows for chunk in chunks]), sum([chunk.size for chunk in chunks])
         try:
             self._writer.add(part, chunks, lambda: self._rest(pause / self._writer.columns))
         finally:
@@ -167,8 +167,8 @@ class PredictionLog:
 
     def _rest(self, seconds: float) -> None:
         """Let requests go first."""
-        if self._calm:
-            self._ending.wait(min(LONGEST_PAUSE, seconds))
+        if self._calm and not self._ending.is_set():
+            time.sleep(min(LONGEST_PAUSE, seconds))
 
     @property
     def _calm(self) -> bool:

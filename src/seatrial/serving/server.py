@@ -264,7 +264,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--read-seconds", type=float, default=Limits().read_seconds, help="cut off who takes longer to send a request")
     parser.add_argument("--log", type=Path, help="folder of the prediction log (default: no log)")
     parser.add_argument("--flush-seconds", type=float, default=1.0, help="write the log this often")
-    parser.add_argument("--flush-rows", type=int, default=2000, help="write the log when so many rows wait")
+    parser.add_argument("--flush-rows", type=int, default=4000, help="write the log when so many rows wait")
     parser.add_argument("--keep-days", type=int, default=30, help="remove parts of the log that are older")
     parser.add_argument("--sample", type=float, default=1.0, help="share of the requests that the log keeps (default: 1, all)")
     parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave this column out of the log (may be repeated)")

@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from seatrial.bundle import Input
-from seatrial.serving.log_parts import LogWriter
+from seatrial.serving.log_parts import LogWriter, Part
 from seatrial.serving.log_records import Records
 from seatrial.serving.predictions import LogSettings, PredictionLog, parts, read_log
 from tests.bundles import make_bundle, make_rows
@@ -148,3 +148,10 @@ def test_what_waits_is_a_record_of_one_row_and_no_object(manifest):
     chunk = writer.chunk([entry(manifest, [USUAL])] * 3, day=1, rows=3, size=300)
     assert (len(chunk.records) % 3, chunk.request_ids, chunk.ids, chunk.entries) == (0, ["r1"] * 3, ["c"] * 3, [])
     assert 0 < len(chunk.records) / 3 < 100
+
+
+def test_a_part_counts_rows_and_the_requests_that_they_came_with(manifest):
+    writer, part = LogWriter(LogSettings(folder=None), manifest, version="3", digest="sha256:1"), Part(day=1)
+    usual, alone, many = [entry(manifest, [USUAL])] * 3, [entry(manifest, [USUAL])], [entry(manifest, make_rows(4))]
+    writer.add(part, [writer.chunk(one, day=1, rows=len(one), size=1) for one in (usual, alone, many)])
+    assert (part.rows, part.entries, sum(piece.num_rows for piece in part.pieces)) == (8, 5, 8)

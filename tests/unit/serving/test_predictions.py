@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
 
 import msgspec
 import polars as pl
@@ -232,6 +233,42 @@ def test_the_thread_writes_when_it_is_closed(tmp_path, manifest):
     log.append(entry(manifest, make_rows(3)))
     log.close()
     assert read_log(tmp_path).height == 3
+
+
+@pytest.fixture
+def rests(monkeypatch):
+    """How long the log rested, each time; it does not really."""
+    found = []
+    monkeypatch.setattr(predictions, "time", SimpleNamespace(sleep=found.append, time=time.time, monotonic=time.monotonic))
+    return found
+
+
+@pytest.mark.parametrize(("spread", "pause"), [(1.0, 0.005), (0.003, 0.0001)])
+def test_requests_go_first_after_each_column_that_was_made(tmp_path, manifest, rests, spread, pause):
+    log = make_log(tmp_path, manifest)
+    log.append(entry(manifest, make_rows(1)))
+    log.append(entry(manifest, make_rows(2)))
+    log.flush(spread=spread)
+    assert len(rests) == 1 + 2 * (len(OWN_COLUMNS) + 5) + 1
+    assert rests[:-1] == pytest.approx([pause] * (len(rests) - 1))
+    assert rests[-1] == pytest.approx(min(0.005, spread / 2))
+
+
+def test_a_log_that_falls_behind_does_not_rest(tmp_path, manifest, rests):
+    log = make_log(tmp_path, manifest, flush_rows=2)
+    for _ in range(4):
+        log.append(entry(manifest, make_rows(1)))
+    log.flush(spread=1.0)
+    assert rests == [0.005]  # when nothing waits any more
+    assert log.written == 4
+
+
+def test_a_log_that_is_closed_does_not_rest(tmp_path, manifest, rests):
+    log = make_log(tmp_path, manifest, flush_seconds=60)
+    log.start()
+    log.append(entry(manifest, make_rows(1)))
+    log.close()
+    assert (rests, log.written) == ([], 1)
 
 
 def test_without_parts_the_log_is_an_empty_frame(tmp_path):
