@@ -23,6 +23,7 @@ MEMORY_MIB = 600
 
 SCORE = """
 import resource, sys, time
+import polars, pyarrow.parquet
 from pathlib import Path
 from seatrial.bundle import load_bundle
 from seatrial.params import Data
