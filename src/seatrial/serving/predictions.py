@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,6 +40,8 @@ T = TypeVar("T")
 LONGEST_PAUSE = 0.005
 SPREAD = 0.3
 """The share of flush_seconds over which the work of a flush is spread."""
+NICE = 5
+"""By so much the thread that writes steps back; by more, on a busy machine it would be too slow and hold the interpreter meanwhile."""
 
 
 class PredictionLog:
@@ -186,17 +189,28 @@ class PredictionLog:
         self._settle()
         import pyarrow.parquet  # noqa: F401 - now, after the server became ready and before anything waits to be written
 
+        _step_back()
         closing, took = False, 0.0
         # What is being written was answered before, and is lost with it: together they are no older than flush_seconds.
         spread = SPREAD * self.settings.flush_seconds
         while not closing:
-            self._wake.wait(max(0.0, self.settings.flush_seconds - spread - took))
-            self._wake.clear()
+            self._await(self.settings.flush_seconds - spread - took)
             closing = self._ending.is_set()  # read before the flush, so that the last one takes everything
             began = time.monotonic()
             self.flush(spread=spread)
             took = time.monotonic() - began
             self._keep_house()
+
+    def _await(self, seconds: float) -> None:
+        """Wait so long, or until enough rows wait, or until the log ends.
+
+        What wakes it while a part is written may be the very rows of that part: they are looked at again, not written in two parts.
+        """
+        until = time.monotonic() + seconds
+        while self._wake.wait(max(0.0, until - time.monotonic())):
+            self._wake.clear()
+            if self._ending.is_set() or self._rows_in - self._rows_out >= self.settings.flush_rows:
+                return
 
     def _keep_house(self) -> None:
         now = self._clock()
@@ -214,6 +228,13 @@ class PredictionLog:
             self._compaction = start_compaction(self.settings.folder)
         except OSError as error:
             print(f"prediction log: its parts are not merged: {error}", file=sys.stderr, flush=True)
+
+
+def _step_back() -> None:
+    """Let requests go first where this thread and they want the same core."""
+    own = threading.get_native_id()
+    with suppress(OSError):  # not every system knows a thread's own priority
+        os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + NICE)
 
 
 def remove_old_parts(folder: Path, *, today: dt.date, keep_days: int) -> None:

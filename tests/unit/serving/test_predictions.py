@@ -271,6 +271,28 @@ def test_a_log_that_is_closed_does_not_rest(tmp_path, manifest, rests):
     assert (rests, log.written) == ([], 1)
 
 
+@pytest.mark.parametrize(("rows", "waits"), [(0, True), (2, True), (3, False)])
+def test_a_part_is_made_when_enough_rows_wait_and_not_because_of_those_of_the_part_before(tmp_path, manifest, rows, waits):
+    log = make_log(tmp_path, manifest, flush_rows=3)
+    for _ in range(rows):
+        log.append(entry(manifest, make_rows(1)))
+    log._wake.set()  # as the rows of a part do that is being written
+    began = time.monotonic()
+    log._await(0.2 if waits else 60)
+    assert (time.monotonic() - began >= 0.2) == waits
+    assert not log._wake.is_set()
+
+
+def test_requests_go_before_the_thread_that_writes(tmp_path, manifest):
+    log = make_log(tmp_path, manifest)
+    log.start()
+    log.append(entry(manifest, make_rows(1)))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, log._thread.native_id) == min(19, own + predictions.NICE))
+    log.close()
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+
+
 def test_without_parts_the_log_is_an_empty_frame(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         frame = read_log(folder, since=NOON)
