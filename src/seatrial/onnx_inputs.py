@@ -88,10 +88,14 @@ def _join(proto: Any, block: str, kind: int, columns: Sequence[str]) -> None:
 def _take_whole(graph: Any, block: str, columns: Sequence[str]) -> None:
     """Give the block itself to who reads the same columns put together in the same order."""
     answers = {value.name for value in graph.output}
-    same = {node.output[0] for node in graph.node if _concatenates(node, columns)} - answers
-    _put(graph.node, [node for node in graph.node if same.isdisjoint(node.output)])
+    _stand_in(graph, block, {node.output[0] for node in graph.node if _concatenates(node, columns)} - answers)
+
+
+def _stand_in(graph: Any, block: str, made: set[str]) -> None:
+    """Give the block to who reads what these nodes made, and leave out the nodes."""
+    _put(graph.node, [node for node in graph.node if made.isdisjoint(node.output)])
     for node in graph.node:
-        node.input[:] = [block if name in same else name for name in node.input]
+        node.input[:] = [block if name in made else name for name in node.input]
 
 
 def _concatenates(node: Any, columns: Sequence[str]) -> bool:
@@ -109,10 +113,7 @@ def _take_codes(proto: Any, block: str) -> None:
     codes = _codes_of(readers[0]) if len(readers) == 1 else None
     if codes is None:
         return
-    numbered = readers[0].output[0]
-    _put(graph.node, [node for node in graph.node if numbered not in node.output])
-    for node in graph.node:
-        node.input[:] = [block if name == numbered else name for name in node.input]
+    _stand_in(graph, block, {readers[0].output[0]})
     next(value for value in graph.input if value.name == block).type.tensor_type.elem_type = TensorProto.INT64
     proto.metadata_props.add(key=CODES, value=codes.written)
 

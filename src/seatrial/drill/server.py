@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -32,11 +31,8 @@ class Lying(Runtime):
 
     def __init__(self, inner: Runtime, fault: str, when: Path) -> None:
         self.bundle = inner.bundle if fault != "digest" else msgspec.structs.replace(inner.bundle, digest=OTHER_DIGEST)
+        self.codes = inner.codes
         self._inner, self._fault, self._when = inner, fault, when
-
-    def blocks(self, rows: int, numbers: Sequence[Any], categories: Sequence[str]) -> Blocks:
-        """As the bundle's own runtime makes them."""
-        return self._inner.blocks(rows, numbers, categories)
 
     def score(self, blocks: Blocks) -> Probabilities:
         """The answers, or what the fault makes of them."""
