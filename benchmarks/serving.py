@@ -195,6 +195,15 @@ def envoy(bench: Bench) -> list[Figure]:
     return figures
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Saturation in requests a second, and sorted milliseconds at a share of it: our server's, and those of a constant answer."""
+
+    saturation: float
+    ours: list[float]
+    machine: list[float]
+
+
 def latency(bench: Bench) -> list[Figure]:
     """Time to answer at shares of saturation, from when each request was due, and what a constant answer takes at the same rate.
 
@@ -210,34 +219,35 @@ def latency(bench: Bench) -> list[Figure]:
 
 
 def _at_share(bench: Bench, share: float, server: Running, client: Client, aside: Client) -> list[Figure]:
-    """Turns until enough count, or too many do not."""
-    turns: list[tuple[float, list[float], list[float]]] = []
+    turns, tries = _turns(bench, share, server, client, aside)
+    place = f"{100 * share:.0f} % of saturation"
+    figures = [
+        Figure(name=f"64 connections, before turns at {place}", value=median([turn.saturation for turn in turns]), unit="requests/s"),
+        Figure(name=f"turns at {place} that count, of {tries}", value=len(turns), unit=""),
+    ]
+    for part in (0.5, 0.99):
+        name, high = f"p{100 * part:.0f} at {place}", 5.0 if (part, share) == (0.99, 0.5) else None
+        figures += [Figure(name=name, value=median([percentile(turn.ours, part) for turn in turns]), unit="ms", high=high)]
+        machine = median([percentile(turn.machine, part) for turn in turns])
+        figures += [Figure(name=f"{name}, a constant answer", value=machine, unit="ms")]
+    return figures
+
+
+def _turns(bench: Bench, share: float, server: Running, client: Client, aside: Client) -> tuple[list[Turn], int]:
+    """The turns that count, until they are enough or too many do not, and how many were tried."""
+    turns: list[Turn] = []
     tries = 0
     while len(turns) < bench.turns and tries < TRIES * bench.turns:
         tries += 1
         before = _saturation(bench, server)
         ours = _offer(bench, client, share * before)
         if abs(_saturation(bench, server) - before) <= STEADY * before:
-            turns.append((before, ours, _offer(bench, aside, share * before)))
+            turns.append(Turn(saturation=before, ours=ours, machine=_offer(bench, aside, share * before)))
     if not turns:
         raise SystemExit(
-            f"saturation was never the same before and after {bench.seconds} s, in {tries} turns; measure on a quieter machine"
+            f"in {tries} turns of {bench.seconds} s saturation was never the same before and after; measure on a quieter machine"
         )
-    place, figures = f"{100 * share:.0f} % of saturation", []
-    for part in (0.5, 0.99):
-        name, high = f"p{100 * part:.0f} at {place}", 5.0 if (part, share) == (0.99, 0.5) else None
-        times = [[percentile(turn[at], part) for turn in turns] for at in (1, 2)]
-        figures += [Figure(name=name, value=median(times[0]), unit="ms", high=high)]
-        figures += [Figure(name=f"{name}, a constant answer", value=median(times[1]), unit="ms")]
-    return [
-        Figure(
-            name=f"saturation at 64 connections, before turns at {100 * share:.0f} % of it",
-            value=median([turn[0] for turn in turns]),
-            unit="requests/s",
-        ),
-        Figure(name=f"turns at {place} that count, of {tries}", value=len(turns), unit=""),
-        *figures,
-    ]
+    return turns, tries
 
 
 def _saturation(bench: Bench, server: Running) -> float:
