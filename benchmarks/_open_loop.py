@@ -140,7 +140,7 @@ class Client:
         """The connections on which something came, waited for so long at most.
 
         epoll sleeps whole milliseconds, select microseconds. A client that looked all the time instead would take a core for itself,
-        and where two are all that a virtual machine has, its host holds up a machine that takes both: 9 ms at a time, seen here.
+        and where two are all that a virtual machine has, its host may hold up a machine that takes both.
         """
         if seconds > 0:
             select.select([self._epoll], [], [], seconds)
